@@ -1,0 +1,89 @@
+"""Raw streams over a hijacked connection: `attach` and `exec start`.
+
+Without a terminal, standard output and error share the connection in frames of an eight-byte header (stream number,
+three zeros, length big-endian) and the data; with one, bytes go as they are.
+Source: Docker Engine API, `POST /containers/{id}/attach`, "Hijacking" and "Stream format".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from aiohttp import web
+
+from firkin.api.call import Call
+from firkin.api.connection import Finished, Inflow
+from firkin.api.versions import Dialect
+from firkin.engine.streams import Detached, Streams
+
+RAW = "application/vnd.docker.raw-stream"
+MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+
+Output = tuple[int, bytes]  # stream 1 or 2, data
+Until = Literal["output", "input", "either"]
+
+_header = struct.Struct(">B3xL").pack
+
+
+def frame(stream: int, data: bytes) -> bytes:
+    """`data` of stream 1 (stdout) or 2 (stderr) as multiplexed."""
+    return _header(stream, len(data)) + data
+
+
+def media_type(dialect: Dialect, tty: bool) -> str:
+    return MULTIPLEXED if dialect.names_stream_media_type and not tty else RAW
+
+
+async def serve(
+    call: Call, streams: Streams, until: Until = "output", past: AsyncIterator[Output] | None = None
+) -> web.StreamResponse:
+    """Take the connection over and copy both ways `until` the end of output, of input, or of either; or until the client
+    leaves or detaches. `past` is sent first. The client's half-close is the end of input."""
+    copying_in: asyncio.Task[None] | None = None
+    try:
+        inflow = call.connection.hijack()
+        copying_in = asyncio.create_task(_copy_in(inflow, streams, until == "either"))
+        await call.request.writer.write(_greeting(call, streams.tty))
+        if past is not None:
+            async for output in past:
+                await _send(call, streams.tty, output)
+        while (item := await streams.read()) is not None:
+            await _send(call, streams.tty, item)
+        if until == "input":
+            await copying_in
+    except ConnectionError:
+        pass  # the client is gone; the process goes on
+    finally:
+        if copying_in is not None:
+            copying_in.cancel()
+        await streams.close()
+    return Finished()
+
+
+def _greeting(call: Call, tty: bool) -> bytes:
+    """A client that asks for an upgrade gets 101, an old one a response without an end."""
+    kind = media_type(call.dialect, tty)
+    if call.request.headers.get("Upgrade", ""):
+        status = f"101 UPGRADED\r\nContent-Type: {kind}\r\nConnection: Upgrade\r\nUpgrade: tcp"
+    else:
+        status = f"200 OK\r\nContent-Type: {kind}"
+    return f"HTTP/1.1 {status}\r\n\r\n".encode()
+
+
+async def _send(call: Call, tty: bool, item: Output) -> None:
+    """Waits while the client is slow."""
+    await call.request.writer.write(item[1] if tty else frame(*item))
+
+
+async def _copy_in(inflow: Inflow, streams: Streams, then_close: bool) -> None:
+    try:
+        while data := await inflow.read():
+            await streams.write(data)
+        await streams.close_stdin()
+        if then_close:
+            await streams.close()
+    except Detached:
+        pass  # streams.read ends too

@@ -1,0 +1,200 @@
+"""The composition root: the one file that knows every class, puts them together, and takes them apart again.
+
+Order on the way up: lock the roots, meet the shepherds, open the stores, bring the network up, adopt what runs, and
+only then listen. On the way down: stop listening, stop containers, take the rules away, let the shepherds go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import logging
+import os
+import signal
+import ssl
+import sys
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+from firkin import config as configuration
+from firkin.api.hosts import serve
+from firkin.api.tls import server_context
+from firkin.config import DaemonConfig
+from firkin.engine import adopt, exits, shutdown
+from firkin.engine.engine import Engine
+from firkin.engine.events import Events
+from firkin.engine.states import is_up
+from firkin.engine.table import Containers
+from firkin.errors import Conflict, FirkinError, Invalid
+from firkin.ids import new_id
+from firkin.images.images import Images
+from firkin.images.removal import Use
+from firkin.linux.cgroup import Cgroups
+from firkin.model import Ulimit
+from firkin.network.networks import Networks
+from firkin.paths import Layout
+from firkin.runtime import machine
+from firkin.runtime.client import Shepherds
+from firkin.runtime.seccomp_cache import Filters
+from firkin.storage.content import ContentStore
+from firkin.storage.layers import Layers, Limits
+from firkin.storage.snapshots import Snapshots
+from firkin.storage.volumes import Volumes
+
+log = logging.getLogger("firkin")
+
+
+@contextlib.contextmanager
+def _sole_owner(layout: Layout) -> Iterator[None]:
+    """Make the roots and hold their lock; raises `Conflict` when another daemon does."""
+    for root, mode in ((layout.data_root, 0o710), (layout.exec_root, 0o711)):
+        os.makedirs(root, mode=mode, exist_ok=True)
+    lock = os.open(layout.daemon_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Conflict(f"start the daemon: another one uses {layout.exec_root}") from None
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _engine_id(layout: Layout) -> str:
+    """The same for as long as the data root lives."""
+    path = os.path.join(layout.data_root, "engine-id")
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        engine_id = new_id()
+        with open(path, "w", encoding="ascii") as file:
+            file.write(engine_id + "\n")
+        return engine_id
+
+
+async def _compose(config: DaemonConfig, layout: Layout) -> Engine:
+    """Every service, made from the ones below it."""
+    cgroups, containers, events = Cgroups.detect(), Containers(layout), Events()
+    content = ContentStore(layout)
+    layers = Layers(layout, content, Limits(ratio=0, floor=config.max_unpacked_bytes))
+    snapshots = Snapshots(layout, layers)
+    networks = await Networks.open(layout, config)
+    engine = Engine(
+        id=_engine_id(layout),
+        config=config,
+        layout=layout,
+        machine=machine.detect(unified_cgroups=cgroups.unified, init_by_default=config.init, ulimits=_ulimits(config)),
+        cgroups=cgroups,
+        filters=Filters(layout.caches),
+        images=Images(
+            layout,
+            config,
+            content,
+            layers,
+            uses=lambda image_id: [Use(record.id, is_up(record)) for record in containers.users_of_image(image_id)],
+            layers_in_use=snapshots.in_use,
+            publish=lambda action, actor, attributes: events.publish("image", action, actor, attributes),
+        ),
+        snapshots=snapshots,
+        volumes=Volumes(layout, containers.users_of_volume),
+        networks=networks,
+        containers=containers,
+        events=events,
+    )
+    os.makedirs(layout.staging, exist_ok=True)
+    engine.shepherds = await Shepherds.connect(layout, lambda *exit: _background(exits.on_exit(engine, *exit)))
+    return engine
+
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def _background(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end; what goes wrong in it is logged here, at the edge."""
+    task = asyncio.create_task(work)
+    _tasks.add(task)
+    task.add_done_callback(_finished)
+
+
+def _finished(task: asyncio.Task[None]) -> None:
+    _tasks.discard(task)
+    if not task.cancelled() and task.exception():
+        log.error("background work failed", exc_info=task.exception())
+
+
+async def run(config: DaemonConfig) -> None:
+    """Be the engine until SIGTERM or SIGINT."""
+    layout = Layout(os.path.abspath(config.data_root), os.path.abspath(config.exec_root))
+    with _sole_owner(layout):
+        engine = await _compose(config, layout)
+        await adopt.adopt(engine)
+        await engine.networks.settle()
+        await engine.images.sweep()
+        serving = await serve(engine, list(config.hosts), group=config.group, tls=_tls(config))
+        adopt.start_policies(engine)
+        _freeze_heap()
+        log.info("listening on %s", ", ".join(config.hosts))
+        await _until_told_to_stop()
+        await serving.close()
+        await shutdown.stop_all(engine)
+        await engine.networks.close()
+        await engine.shepherds.shutdown()
+
+
+def _ulimits(config: DaemonConfig) -> tuple[Ulimit, ...]:
+    """`default-ulimits`: {"nofile": {"Name": "nofile", "Soft": 1024, "Hard": 4096}}."""
+    try:
+        return tuple(Ulimit(name, int(limit["Soft"]), int(limit["Hard"])) for name, limit in config.default_ulimits.items())
+    except (KeyError, TypeError, ValueError):
+        raise Invalid("default-ulimits: want objects with Soft and Hard") from None
+
+
+def _tls(config: DaemonConfig) -> ssl.SSLContext | None:
+    return server_context(config.tlscacert, config.tlscert, config.tlskey) if config.tlsverify else None
+
+
+def _freeze_heap() -> None:
+    """All that exists now lives as long as the daemon: keep the collector away from it, and let it run seldom."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 50)
+
+
+async def _until_told_to_stop() -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+@contextlib.contextmanager
+def _pidfile(path: str) -> Iterator[None]:
+    if not path:
+        yield
+        return
+    with open(path, "w", encoding="ascii") as file:
+        file.write(str(os.getpid()))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def main(argv: list[str]) -> int:
+    """`firkin daemon`: returns the exit code."""
+    os.umask(0o022)
+    try:
+        config = configuration.load(argv)
+        logging.basicConfig(
+            level=logging.DEBUG if config.debug else logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+        )
+        with _pidfile(config.pidfile):
+            asyncio.run(run(config))
+    except FirkinError as error:
+        print(f"firkin daemon: {error.message}", file=sys.stderr)
+        return 1
+    return 0

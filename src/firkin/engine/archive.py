@@ -1,0 +1,56 @@
+"""Archive: `docker cp` both ways, running or stopped.
+
+The container's files are hostile: workers open them, in its mount namespace or in one made for the purpose.
+Source: Docker Engine API, `/containers/{id}/archive`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from firkin.engine.engine import Engine
+from firkin.engine.table import Entry
+from firkin.errors import FirkinError, NotFound
+from firkin.storage import archive as files
+from firkin.storage.archive import PathStat, Root
+
+
+async def stat(engine: Engine, ref: str, path: str) -> PathStat:
+    """What is at `path`; raises `NotFound`."""
+    entry = engine.containers.find(ref)
+    try:
+        return await files.stat_path(_root(engine, entry), path)
+    except NotFound:
+        raise _missing(ref, path) from None
+
+
+async def get(engine: Engine, ref: str, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
+    """What is at `path`, and it as a tar stream."""
+    entry = engine.containers.find(ref)
+    try:
+        return await files.read_archive(_root(engine, entry), path)
+    except NotFound:
+        raise _missing(ref, path) from None
+
+
+async def put(
+    engine: Engine, ref: str, path: str, chunks: AsyncIterator[bytes], *, keep_kinds: bool = False, copy_owner: bool = False
+) -> None:
+    """Unpack a tar stream into the directory `path`; `copy_owner`: all of it belongs to the container's user."""
+    entry = engine.containers.find(ref)
+    user = entry.record.config.user if copy_owner else ""
+    try:
+        await files.write_archive(_root(engine, entry), path, chunks, keep_kinds=keep_kinds, user=user)
+    except NotFound:
+        raise _missing(ref, path) from None
+
+
+def _root(engine: Engine, entry: Entry) -> Root:
+    if entry.live:
+        return files.running(entry.live.pidfd)
+    binds = [(mount.source, mount.destination, not mount.read_write) for mount in entry.record.mounts if mount.type != "tmpfs"]
+    return engine.snapshots.root(entry.id, binds, entry.record.host.readonly_rootfs)
+
+
+def _missing(ref: str, path: str) -> FirkinError:
+    return NotFound(f"Could not find the file {path} in container {ref}")

@@ -1,0 +1,51 @@
+"""The engine as its verbs see it: the services they call and the table they change. No behaviour of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from firkin.config import DaemonConfig
+from firkin.engine.events import Events
+from firkin.engine.table import Containers, StdinPipe
+from firkin.images.images import Images
+from firkin.linux.cgroup import Cgroups
+from firkin.model import Exec
+from firkin.network.networks import Networks
+from firkin.paths import Layout
+from firkin.runtime.client import Shepherds
+from firkin.runtime.machine import Machine
+from firkin.runtime.seccomp_cache import Filters
+from firkin.storage.snapshots import Snapshots
+from firkin.storage.volumes import Volumes
+
+
+@dataclass
+class ExecSession:
+    """An exec created, perhaps running: its record and what it holds in this process."""
+
+    record: Exec
+    stdin: StdinPipe = field(default_factory=lambda: StdinPipe(None, None))
+    console: int | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
+class Engine:
+    """Everything one daemon owns."""
+
+    id: str
+    config: DaemonConfig
+    layout: Layout
+    machine: Machine
+    cgroups: Cgroups
+    filters: Filters
+    images: Images
+    snapshots: Snapshots
+    volumes: Volumes
+    networks: Networks
+    containers: Containers
+    events: Events
+    shepherds: Shepherds = field(init=False)  # made last, for it tells of exits at once
+    execs: dict[str, ExecSession] = field(default_factory=dict)
+    stopping: bool = False

@@ -1,0 +1,194 @@
+"""Exec: one more process in a running container, in two steps as the API has them: create, then start.
+
+Source: Docker Engine API, `POST /containers/{id}/exec` and `POST /exec/{id}/start`.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from firkin.engine import failures
+from firkin.engine.detach import parse_keys
+from firkin.engine.engine import Engine, ExecSession
+from firkin.engine.states import require
+from firkin.engine.streams import Streams, pipe_pair
+from firkin.engine.table import Live, StdinPipe
+from firkin.errors import Conflict, FirkinError, Internal, Invalid, NotFound
+from firkin.ids import new_id
+from firkin.model import Container, Exec, ExecRequest
+from firkin.runtime.client import SpawnFailed
+from firkin.runtime.plan import exec_plan
+from firkin.runtime.sandbox import Sandbox
+from firkin.runtime.spec import build_exec, seccomp_of
+
+_REMEMBERED = 1000  # ended sessions whose exit code can still be asked for
+
+
+async def create(engine: Engine, ref: str, request: ExecRequest) -> str:
+    """Remember what is to run; returns its id. Raises `Conflict` when the container is not running."""
+    entry = engine.containers.find(ref)
+    require("exec", entry.record, ref)
+    if not request.cmd:
+        raise Invalid("No exec command specified")
+    parse_keys(request.detach_keys)
+    _forget_old(engine)
+    exec_id = new_id()
+    engine.execs[exec_id] = ExecSession(Exec(exec_id, entry.id, request))
+    engine.events.container(_action("exec_create", request), entry.record, execID=exec_id)
+    return exec_id
+
+
+def inspect(engine: Engine, exec_id: str) -> Exec:
+    return _session(engine, exec_id).record
+
+
+async def start(
+    engine: Engine, exec_id: str, detach: bool = False, tty: bool | None = None, console_size: tuple[int, int] = (0, 0)
+) -> Streams | None:
+    """Run it. Returns the client's streams, or None when detached; raises `Conflict` when it has run before."""
+    session = _session(engine, exec_id)
+    entry = engine.containers.find(session.record.container_id)
+    if session.record.running:
+        raise Conflict(f"exec command {exec_id} is already running")
+    if session.record.exit_code is not None:
+        raise Conflict(f"exec command {exec_id} has already run")
+    require("exec", entry.record)
+    if entry.live is None:
+        raise Internal(f"exec in {entry.id}: no process")
+    request = session.record.request
+    if console_size != (0, 0):
+        request = replace(request, console_size=console_size)
+    session.record = replace(session.record, running=True)
+    try:
+        outputs = await _spawn(engine, session, request, entry.live, detach)
+    except FirkinError as error:
+        session.record = replace(session.record, running=False, exit_code=session.record.exit_code or 126)
+        if detach:
+            raise
+        return _words(error.message)
+    engine.events.container(_action("exec_start", request), entry.record, execID=exec_id)
+    return None if detach else _streams(session, request, outputs)
+
+
+async def run(engine: Engine, ref: str, request: ExecRequest, limit: int) -> tuple[int, bytes]:
+    """Create, start and wait: (exit code, the first `limit` bytes of its output)."""
+    exec_id = await create(engine, ref, request)
+    session = engine.execs[exec_id]
+    streams = await start(engine, exec_id)
+    if streams is None:
+        raise Internal(f"exec {exec_id}: no streams")
+    output = b""
+    try:
+        while (item := await streams.read()) is not None:
+            output = (output + item[1])[:limit]
+        await session.ended.wait()
+    finally:
+        await streams.close()
+    return session.record.exit_code or 0, output
+
+
+def _session(engine: Engine, exec_id: str) -> ExecSession:
+    session = engine.execs.get(exec_id)
+    if session is None:
+        raise NotFound(f"No such exec instance: {exec_id}")
+    return session
+
+
+def _action(kind: str, request: ExecRequest) -> str:
+    """The event's name, with Docker's space after a command that has no arguments."""
+    return f"{kind}: {request.cmd[0]} {' '.join(request.cmd[1:])}"
+
+
+def _forget_old(engine: Engine) -> None:
+    if len(engine.execs) > _REMEMBERED:
+        ended = [exec_id for exec_id, session in engine.execs.items() if session.record.exit_code is not None]
+        for exec_id in ended[: len(engine.execs) - _REMEMBERED]:
+            del engine.execs[exec_id]
+
+
+async def _spawn(engine: Engine, session: ExecSession, request: ExecRequest, live: Live, detach: bool) -> dict[int, int]:
+    """Start the process with pipes (or a terminal) of its own; returns descriptors to read from."""
+    record = engine.containers.find(session.record.container_id).record
+    outputs: dict[int, int] = {}
+    with ExitStack() as child_side, ExitStack() as undo:
+        fds = {"pidfd": live.pidfd}
+        if not request.tty and not detach:
+            _make_pipes(session, request, fds, outputs, child_side)
+            undo.callback(session.stdin.close)
+            for fd in outputs:
+                undo.callback(os.close, fd)
+        plan = _plan(engine, record, session.record.id, request, live, fds)
+        try:
+            spawned = await engine.shepherds.spawn(plan, fds)
+        except SpawnFailed as error:
+            session.record = replace(session.record, exit_code=failures.exit_code(error, plan, otherwise=126))
+            raise failures.exec_error(error, plan) from None
+        undo.pop_all()
+    os.close(spawned.pidfd)
+    session.record = replace(session.record, pid=spawned.pid)
+    if spawned.console is not None:
+        os.set_blocking(spawned.console, False)
+        session.console = spawned.console
+        outputs[spawned.console] = 1
+    return outputs
+
+
+def _plan(
+    engine: Engine, record: Container, exec_id: str, request: ExecRequest, live: Live, fds: dict[str, int]
+) -> dict[str, Any]:
+    process = build_exec(record, request, engine.machine, Sandbox(rootfs="/", cgroup=live.cgroup))
+    seccomp = seccomp_of(record, engine.machine)
+    stdin, stdout, stderr = (name if name in fds else "null" for name in ("stdin", "stdout", "stderr"))
+    return exec_plan(
+        exec_id,
+        process,
+        join_files=engine.cgroups.join_files(live.cgroup),
+        user=request.user or record.config.user,
+        groups=record.host.group_add,
+        stdio=(stdin, stdout, stderr),
+        seccomp=engine.filters.program(seccomp) if seccomp else b"",
+    )
+
+
+def _make_pipes(
+    session: ExecSession, request: ExecRequest, fds: dict[str, int], outputs: dict[int, int], child_side: ExitStack
+) -> None:
+    """Pipes for each stream asked for; the child's ends are ours only until it has its own."""
+    if request.attach_stdin:
+        session.stdin = StdinPipe.make()
+        fds["stdin"] = session.stdin.read  # type: ignore[assignment]
+        child_side.callback(session.stdin.close_read)
+    for name, stream, wanted in (("stdout", 1, request.attach_stdout), ("stderr", 2, request.attach_stderr)):
+        if wanted:
+            read, fds[name] = pipe_pair()
+            child_side.callback(os.close, fds[name])
+            outputs[read] = stream
+
+
+def _words(message: str) -> Streams:
+    """What dockerd sends instead of output when the process cannot be started; the exit code tells clients the rest."""
+    read, write = pipe_pair()
+    os.write(write, message.encode()[:4096] + b"\r\n")
+    os.close(write)
+    return Streams({read: 1})
+
+
+def _streams(session: ExecSession, request: ExecRequest, outputs: dict[int, int]) -> Streams:
+    async def stdin() -> int | None:
+        return session.console if request.tty else session.stdin.write
+
+    def forget_console() -> None:
+        session.console = None  # closed with the outputs
+
+    return Streams(
+        outputs,
+        stdin if request.attach_stdin else None,
+        tty=request.tty,
+        detach_keys=request.detach_keys,
+        on_close_stdin=session.stdin.close_write,
+        on_close=forget_console,
+        finished=session.ended.wait,
+    )

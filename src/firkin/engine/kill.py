@@ -1,0 +1,38 @@
+"""Kill: a signal to a container's init. Source: Docker Engine API, `POST /containers/{id}/kill`."""
+
+from __future__ import annotations
+
+import signal as signals
+
+from firkin.engine.engine import Engine
+from firkin.engine.states import require
+from firkin.engine.table import Entry
+from firkin.errors import NotFound
+from firkin.runtime.spec import stop_signal
+
+
+async def kill(engine: Engine, ref: str, signal: str = "") -> None:
+    """Send `signal` ("" for KILL; a name or a number); raises `Conflict` when nothing runs.
+
+    A KILL, or the container's own stop signal, counts as a person's wish that it stay down.
+    """
+    try:
+        entry = engine.containers.find(ref)
+    except NotFound as error:
+        raise NotFound(f"cannot kill container: {ref}: {error.message}") from None
+    number = stop_signal(signal or "KILL")
+    require("kill", entry.record, ref)
+    if number in (signals.SIGKILL, stop_signal(entry.record.config.stop_signal or "TERM")):
+        entry.stop_requested = True
+    send(entry, number)
+    engine.events.container("kill", entry.record, signal=str(int(number)))
+
+
+def send(entry: Entry, number: int) -> None:
+    """The signal itself, to the one process meant whatever its pid is by now; a process that is gone is fine."""
+    if entry.live is None:
+        return
+    try:
+        signals.pidfd_send_signal(entry.live.pidfd, number)
+    except ProcessLookupError:
+        pass

@@ -1,0 +1,41 @@
+"""Logs: what a container has written, from its json-file log, and what it goes on writing.
+
+Source: Docker Engine API, `GET /containers/{id}/logs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from urllib.parse import quote_plus
+
+from firkin.engine.engine import Engine
+from firkin.engine.states import is_up
+from firkin.errors import Invalid, Unsupported
+from firkin.model import Container, LogEntry, LogRequest
+from firkin.runtime import logfile
+
+
+async def read(engine: Engine, ref: str, request: LogRequest) -> AsyncIterator[LogEntry]:
+    """The entries asked for; with `follow` until the container is down and all has been read."""
+    entry = engine.containers.find(ref)
+    if not (request.stdout or request.stderr):
+        raise Invalid("Bad parameters: you must choose at least one stream")
+    if entry.record.host.log_config.type == "none":
+        raise Unsupported("configured logging driver does not support reading")
+    path = engine.layout.container_log(entry.id)
+    if not request.follow:
+        return _past(path, request)
+    return logfile.follow(path, request, lambda: not is_up(entry.record))
+
+
+def details(record: Container) -> str:
+    """What the log options `labels` and `env` choose of the container's own: "KEY=VALUE,..." in the order of the keys."""
+    options, env = record.host.log_config.config, dict(entry.split("=", 1) for entry in record.config.env if "=" in entry)
+    chosen = [(record.config.labels, options.get("labels", "")), (env, options.get("env", ""))]
+    found = {key: values[key] for values, keys in chosen for key in keys.split(",") if key in values}
+    return ",".join(f"{quote_plus(key)}={quote_plus(found[key])}" for key in sorted(found))
+
+
+async def _past(path: str, request: LogRequest) -> AsyncIterator[LogEntry]:
+    for item in logfile.read(path, request):
+        yield item

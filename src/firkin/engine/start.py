@@ -1,0 +1,192 @@
+"""Start: from a record to a running process. The one way down, top to bottom.
+
+Acquire (each step pushes its undo), decide (configuration, then plan: values), cross to the launcher, record, announce.
+Source: Docker Engine API, `POST /containers/{id}/start`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
+
+from firkin.engine import failures, health, remove, usage_events
+from firkin.engine.attach import hand_over
+from firkin.engine.detach import parse_keys
+from firkin.engine.engine import Engine
+from firkin.engine.mounts import ensure_sources, open_subpaths, with_subpaths
+from firkin.engine.states import require
+from firkin.engine.stdio import open_stdio
+from firkin.engine.surroundings import cgroup_path, make_cgroup, sandbox
+from firkin.engine.table import Entry, Live
+from firkin.engine.validate import log_limits
+from firkin.errors import FirkinError
+from firkin.model import Container
+from firkin.network.model import Attachment
+from firkin.oci.runtime_config import Config
+from firkin.runtime import devices
+from firkin.runtime.client import Spawned, SpawnFailed
+from firkin.runtime.plan import Launch, container_plan, namespace_paths
+from firkin.runtime.spec import build_config
+
+
+async def start(engine: Engine, ref: str, detach_keys: str = "") -> None:
+    """Return once the program runs; raises `NotModified` when it does already, and what the failing step says."""
+    parse_keys(detach_keys)
+    entry = engine.containers.find(ref)
+    async with entry.lock:
+        require("start", entry.record, ref)
+        entry.stop_requested = False
+        if entry.record.restart_count or entry.record.manually_stopped:
+            engine.containers.save(entry, replace(entry.record, restart_count=0, manually_stopped=False))
+        try:
+            await _launch(engine, entry)
+            return
+        except FirkinError as error:
+            failure = error
+    if entry.record.host.auto_remove:
+        with contextlib.suppress(FirkinError):  # a client's own `rm` came first
+            await remove.remove(engine, entry.id, volumes=True)
+    raise failure
+
+
+async def start_again(engine: Engine, entry: Entry) -> None:
+    """As a restart policy does it: the count of restarts goes on."""
+    async with entry.lock:
+        await _launch(engine, entry)
+
+
+async def _launch(engine: Engine, entry: Entry) -> None:
+    """The caller holds the entry's lock."""
+    async with AsyncExitStack() as undo:
+        try:
+            attachment = await engine.networks.acquire(entry.record)
+            undo.push_async_callback(engine.networks.release, entry.id)
+            record = replace(entry.record, endpoints=attachment.endpoints, ports=attachment.ports)
+            config = await decide(engine, record, undo)
+            spawned = await _spawn(engine, entry, record, config, attachment)
+        except BaseException as error:
+            engine.containers.save_state(entry, error=error.message if isinstance(error, FirkinError) else repr(error))
+            _turn_away_attached(entry)
+            raise
+        if attachment.resolves:
+            await engine.networks.serve_names(record, spawned.sockets)
+        _now_running(engine, entry, record, spawned, undo.pop_all())
+    for sinks in entry.attached_early:
+        await hand_over(engine, entry, sinks)
+    entry.attached_early.clear()
+    usage_events.taken(engine, entry.record)
+    engine.events.container("start", entry.record)
+    health.start(engine, entry)
+
+
+async def decide(engine: Engine, record: Container, undo: AsyncExitStack) -> Config:
+    """The whole configuration as a value, and the cgroup that it asks for."""
+    ensure_sources(record.mounts)
+    layers = engine.snapshots.layers_of(record.id)
+    await engine.volumes.make_ready(record.mounts, layers, first=not record.state.started_at)
+    undo.push_async_callback(engine.volumes.let_go, record.mounts)
+    surroundings = sandbox(engine, record, undo)
+    mounts = with_subpaths(record.mounts)
+    config = build_config(replace(record, mounts=mounts), engine.machine, surroundings, devices.resolve(record.host))
+    if config.linux.resources:
+        make_cgroup(engine, surroundings.cgroup, config.linux.resources, undo)
+    return config
+
+
+async def _spawn(engine: Engine, entry: Entry, record: Container, config: Config, attachment: Attachment) -> Spawned:
+    """Cross over. What only the child needs is closed here whatever comes of it."""
+    with open_stdio(entry) as stdio:
+        others = {**stdio.fds, **open_subpaths(engine, record.mounts, stdio.closing)}
+        fds = {**others, **_open_namespaces(config, stdio.closing)}
+        plan = container_plan(config, launch_value(engine, record, config, attachment, stdio.names, list(others)))
+        try:
+            spawned = await engine.shepherds.spawn(plan, fds)
+        except SpawnFailed as error:
+            engine.containers.save_state(entry, exit_code=failures.exit_code(error, plan))
+            raise failures.start_error(error, plan) from None
+    return spawned
+
+
+def launch_value(
+    engine: Engine, record: Container, config: Config, attachment: Attachment, stdio: tuple[str, str, str], fds: list[str]
+) -> Launch:
+    seccomp = config.linux.seccomp
+    return Launch(
+        id=record.id,
+        root=engine.snapshots.mount(record.id),
+        staging=engine.layout.staging,
+        join_files=engine.cgroups.join_files(cgroup_path(engine, record)),
+        stdio=stdio,
+        fds=fds,
+        log=log_settings(engine, record),
+        user=record.config.user,
+        groups=record.host.group_add,
+        parent=attachment.parent_steps,
+        network=attachment.child_steps,
+        seccomp=engine.filters.program(seccomp) if seccomp else b"",
+    )
+
+
+def log_settings(engine: Engine, record: Container) -> dict[str, Any]:
+    """The log part of a plan."""
+    max_size, max_file = log_limits(record.host.log_config)
+    return {
+        "path": engine.layout.container_log(record.id),
+        "driver": "none" if record.host.log_config.type == "none" else "json-file",
+        "max_size": max_size,
+        "max_file": max_file,
+        "tty": record.config.tty,
+    }
+
+
+def _open_namespaces(config: Config, closing: Any) -> dict[str, int]:
+    """Descriptors of namespaces to join, by the plan's names for them."""
+    found = {}
+    for name, path in namespace_paths(config).items():
+        found[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        closing.callback(os.close, found[name])
+    return found
+
+
+def _now_running(engine: Engine, entry: Entry, record: Container, spawned: Spawned, undo: AsyncExitStack) -> None:
+    if spawned.console is not None:
+        os.set_blocking(spawned.console, False)
+    live = Live(spawned.pid, spawned.pidfd, cgroup_path(engine, record), undo, time.monotonic(), spawned.console)
+    undo.callback(close_live, entry, live)
+    entry.live = live
+    state = replace(
+        record.state,
+        status="running",
+        pid=spawned.pid,
+        exit_code=0,
+        error="",
+        oom_killed=False,
+        started_at=time.time_ns(),
+        finished_at=0,
+    )
+    engine.containers.save(entry, replace(record, state=state))
+    entry.running.set()
+
+
+def close_live(entry: Entry, live: Live) -> None:
+    """What the daemon holds of a container that is down."""
+    os.close(live.pidfd)
+    if live.console is not None:
+        os.close(live.console)
+    if entry.stdin:
+        entry.stdin.close()
+    entry.stdin = None
+
+
+def _turn_away_attached(entry: Entry) -> None:
+    """It did not start: clients that wait for output see its end, and input for it is input for nobody."""
+    for sinks in entry.attached_early:
+        sinks.close()
+    entry.attached_early.clear()
+    if entry.stdin:
+        entry.stdin.close()
+    entry.stdin = None

@@ -1,0 +1,60 @@
+"""Stop and restart: the stop signal, patience, then SIGKILL.
+
+Source: Docker Engine API, `POST /containers/{id}/stop`: `t` seconds of patience, -1 for ever, ten by default.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal as signals
+
+from firkin.engine import pause, wait
+from firkin.engine.engine import Engine
+from firkin.engine.kill import send
+from firkin.engine.start import start
+from firkin.engine.states import is_up, require
+from firkin.engine.table import Entry
+from firkin.runtime.spec import stop_signal
+
+_PATIENCE = 10  # seconds
+_KILL_PATIENCE = 10
+
+
+async def stop(engine: Engine, ref: str, signal: str = "", timeout: int | None = None) -> None:
+    """Return once the container is down; raises `NotModified` when it was."""
+    entry = engine.containers.find(ref)
+    require("stop", entry.record, ref)
+    await bring_down(engine, entry, signal, timeout)
+    engine.events.container("stop", entry.record)
+
+
+async def restart(engine: Engine, ref: str, signal: str = "", timeout: int | None = None) -> None:
+    """Stop if need be, then start."""
+    entry = engine.containers.find(ref)
+    if is_up(entry.record):
+        await bring_down(engine, entry, signal, timeout, for_good=False)
+    await start(engine, ref)
+    engine.events.container("restart", entry.record)
+
+
+async def bring_down(
+    engine: Engine, entry: Entry, signal: str = "", timeout: int | None = None, *, for_good: bool = True
+) -> None:
+    """Signal, wait, kill. `for_good`: no restart policy brings it back, not even when the daemon starts anew."""
+    entry.stop_requested = True
+    if entry.restarting:
+        entry.restarting.cancel()
+    if entry.record.state.status == "paused":
+        await pause.unpause(engine, entry.id)
+    config = entry.record.config
+    patience = timeout if timeout is not None else config.stop_timeout if config.stop_timeout is not None else _PATIENCE
+    gone = await wait.begin(engine, entry.id)
+    number = stop_signal(signal or config.stop_signal or "TERM")
+    send(entry, number)
+    engine.events.container("kill", entry.record, signal=str(int(number)))
+    done, _ = await asyncio.wait((gone,), timeout=None if patience < 0 else patience)
+    if not done:
+        send(entry, signals.SIGKILL)
+        await asyncio.wait_for(asyncio.shield(gone), _KILL_PATIENCE)
+    if for_good:
+        engine.containers.mark_stopped(entry)

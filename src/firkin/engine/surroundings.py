@@ -1,0 +1,130 @@
+"""What a container finds around it that is neither image nor kernel: its cgroup, its /etc files, namespaces it shares.
+
+Each acquisition pushes its undo, so that a failed start leaves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from contextlib import AsyncExitStack
+
+from firkin.engine.engine import Engine
+from firkin.errors import Conflict, Internal, reason
+from firkin.model import Container
+from firkin.oci.runtime_resources import Resources
+from firkin.runtime.cgroup_settings import cgroup_settings, device_rules
+from firkin.runtime.sandbox import Sandbox
+
+_FILES = ("hosts", "hostname", "resolv.conf")
+
+
+def cgroup_path(engine: Engine, record: Container) -> str:
+    """`/PARENT/ID`: the same in every hierarchy."""
+    parent = record.host.resources.cgroup_parent or engine.config.cgroup_parent
+    return os.path.join("/", parent.lstrip("/"), record.id)
+
+
+def make_cgroup(engine: Engine, path: str, limits: Resources, undo: AsyncExitStack) -> None:
+    """The group with its limits, before anything is in it. A left-over of the same name (a daemon killed at the wrong
+    moment) is removed first. Raises `Internal` naming the control file."""
+    try:
+        if engine.cgroups.exists(path):
+            engine.cgroups.remove(path)
+        engine.cgroups.create(path, cgroup_settings(limits, engine.cgroups.version), device_rules(limits))
+    except OSError as error:
+        raise Internal(f"create cgroup {error.filename or path}: {reason(error)}") from error
+    undo.push_async_callback(remove_cgroup, engine, path)
+
+
+async def remove_cgroup(engine: Engine, path: str) -> None:
+    """Usually empty by now; if not (a process outside the container's pid namespace), what is left gets killed."""
+    try:
+        engine.cgroups.remove(path, patience=0)
+    except OSError:
+        engine.cgroups.kill(path)
+        await asyncio.to_thread(engine.cgroups.remove, path)
+
+
+def sandbox(engine: Engine, record: Container, undo: AsyncExitStack) -> Sandbox:
+    """Write the files and find the namespaces of a container about to start; its networks are acquired already.
+
+    Raises `Conflict` when a container whose namespace it is to join is not running.
+    """
+    return Sandbox(
+        rootfs=engine.layout.staging,
+        cgroup=cgroup_path(engine, record),
+        files=_files(engine, record),
+        shm=_shared_memory(engine, record, undo),
+        namespaces={
+            kind: _namespace(engine, mode, kind)
+            for kind, mode in (
+                ("network", record.host.network_mode),
+                ("ipc", record.host.ipc_mode),
+                ("pid", record.host.pid_mode),
+            )
+            if mode.startswith("container:")
+        },
+    )
+
+
+def _namespace(engine: Engine, mode: str, kind: str) -> str:
+    owner = engine.containers.joined(mode)
+    if owner.state.status not in ("running", "paused"):
+        raise Conflict(f"cannot join {kind} namespace of a non running container: {owner.id}")
+    return f"/proc/{owner.state.pid}/ns/{'net' if kind == 'network' else kind}"
+
+
+def _files(engine: Engine, record: Container) -> dict[str, str]:
+    """Path inside -> file of the host's. A container in another's network has the other's files."""
+    mode = record.host.network_mode
+    owner = engine.containers.joined(mode) if mode.startswith("container:") else record
+    directory = engine.layout.container(owner.id)
+    if owner is record:
+        write_files(engine, record)
+    return {"/etc/" + name: os.path.join(directory, name) for name in _FILES}
+
+
+def write_files(engine: Engine, record: Container) -> None:
+    """Written in place, for a running container has them bound and must see the new contents when its networks change.
+    It may write to them too, but they are regular files of ours: nothing is followed."""
+    for name, text in (
+        ("hosts", engine.networks.hosts_file(record)),
+        ("hostname", record.config.hostname + "\n"),
+        ("resolv.conf", engine.networks.resolv_conf(record)),
+    ):
+        path = os.path.join(engine.layout.container(record.id), name)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+
+
+def _donated(engine: Engine, owner: Container) -> str:
+    """/dev/shm of a container that another wants to share."""
+    if owner.host.ipc_mode == "host":
+        return "/dev/shm"
+    if owner.host.ipc_mode != "shareable":
+        raise Conflict(
+            f"cannot join IPC of a container {owner.id}: non-shareable IPC "
+            "(hint: use IpcMode:shareable for the donor container)"
+        )
+    return os.path.join(engine.layout.shared_memory, owner.id)
+
+
+def _shared_memory(engine: Engine, record: Container, undo: AsyncExitStack) -> str:
+    """The host's directory for /dev/shm when it is shared; "" for a tmpfs of the container's own."""
+    mode = record.host.ipc_mode
+    if mode == "host":
+        return "/dev/shm"
+    if mode.startswith("container:"):
+        return _donated(engine, engine.containers.joined(mode))
+    if mode != "shareable":
+        return ""
+    directory = os.path.join(engine.layout.shared_memory, record.id)
+    os.makedirs(directory, exist_ok=True)
+    os.chmod(directory, 0o1777)
+    undo.callback(shutil.rmtree, directory, ignore_errors=True)
+    return directory

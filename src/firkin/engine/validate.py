@@ -1,0 +1,207 @@
+"""What dockerd refuses, or warns of, when a container is created: combinations, ranges, missing controllers.
+
+Source: moby `daemon/container.go` verifyContainerSettings and `daemon/daemon_unix.go` verifyPlatformContainerSettings.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from firkin.engine.engine import Engine
+from firkin.errors import Invalid
+from firkin.linux.cgroup import Cgroups
+from firkin.model import Container, ContainerConfig, HostConfig, LogConfig, Resources, RestartPolicy
+from firkin.runtime.spec import stop_signal
+from firkin.runtime.spec_security import bounding_set
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)i?b?")
+_SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30}
+_SMALLEST_MEMORY = 6 << 20
+_LOG_DRIVERS = ("json-file", "local", "none")
+_RUNTIMES = ("", "firkin", "runc", "io.containerd.runc.v2")  # there is one, which answers to Docker's names of it too
+_ONLINE = "/sys/devices/system/cpu/online"
+_LARGEST_CPU = 8192  # CONFIG_NR_CPUS is no larger anywhere
+_LOG_OPTIONS = {
+    "max-size",
+    "max-file",
+    "labels",
+    "labels-regex",
+    "env",
+    "env-regex",
+    "tag",
+    "compress",
+    "mode",
+    "max-buffer-size",
+}
+_RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
+
+
+def validate(engine: Engine, config: ContainerConfig, host: HostConfig) -> None:
+    """Raise `Invalid` (or `NotFound` for a container named by a mode) for anything that could never start."""
+    _check_config(config)
+    check_restart(host.restart_policy)
+    if host.auto_remove and host.restart_policy.name not in ("", "no"):
+        raise Invalid("can't create 'AutoRemove' container with restart policy")
+    _check_logs(host)
+    _check_modes(engine, host, config)
+    check_resources(host.resources)
+    bounding_set(host, engine.machine.capabilities)
+    if host.runtime not in _RUNTIMES:
+        raise Invalid(f"unknown or invalid runtime name: {host.runtime}")
+    if host.userns_mode not in ("", "host"):
+        raise Invalid(f"invalid user namespace mode: {host.userns_mode}")
+    if host.isolation not in ("", "default"):
+        raise Invalid(f"invalid isolation {host.isolation!r}: Linux knows only 'default'")
+    if not -1000 <= host.oom_score_adj <= 1000:
+        raise Invalid(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
+    if host.storage_opt:
+        raise Invalid("--storage-opt is not supported: writable layers have no quota")
+
+
+def _check_config(config: ContainerConfig) -> None:
+    if config.working_dir and not config.working_dir.startswith("/"):
+        raise Invalid(f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute path")
+    if config.stop_signal:
+        stop_signal(config.stop_signal)
+    if len(config.hostname) > 63:
+        raise Invalid(f"invalid hostname: {config.hostname}")
+    check = config.healthcheck
+    for name in ("interval", "timeout", "start_period", "start_interval") if check else ():
+        if 0 < getattr(check, name) < 1_000_000:
+            raise Invalid(f"{name.title().replace('_', '')} in Healthcheck cannot be less than 1ms")
+
+
+def check_restart(policy: RestartPolicy) -> None:
+    """A known policy, and a count of retries only where one counts."""
+    if policy.name not in _RESTART_POLICIES:
+        raise Invalid(
+            f"invalid restart policy: unknown policy '{policy.name}'; use one of 'no', 'always', 'on-failure', or "
+            "'unless-stopped'"
+        )
+    if policy.maximum_retry_count and policy.name != "on-failure":
+        raise Invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'")
+    if policy.maximum_retry_count < 0:
+        raise Invalid("invalid restart policy: maximum retry count cannot be negative")
+
+
+def _check_logs(host: HostConfig) -> None:
+    if host.log_config.type not in _LOG_DRIVERS:
+        raise Invalid(f"logger: no log driver named '{host.log_config.type}' is registered")
+    for key in host.log_config.config:
+        if key not in _LOG_OPTIONS:
+            raise Invalid(f"unknown log opt '{key}' for {host.log_config.type} log driver")
+    log_limits(host.log_config)
+
+
+def log_limits(log: LogConfig) -> tuple[int, int]:
+    """(max-size in bytes, 0 for no rotation; max-file); raises `Invalid`."""
+    size, files = log.config.get("max-size", "-1"), log.config.get("max-file", "1")
+    match = _SIZE.fullmatch(size.lower())
+    if size != "-1" and not match:
+        raise Invalid(f"invalid log opt max-size: {size!r}: want a number and perhaps k, m or g")
+    if not files.isdecimal() or files == "0":
+        raise Invalid(f"invalid log opt max-file: {files!r}: cannot be less than 1")
+    return (int(float(match[1]) * (1 << _SHIFTS[match[2]])) if match else 0), int(files)
+
+
+def _check_modes(engine: Engine, host: HostConfig, config: ContainerConfig) -> None:
+    for mode in (host.network_mode, host.pid_mode, host.ipc_mode):
+        if mode.startswith("container:"):
+            engine.containers.joined(mode)
+    if host.pid_mode not in ("", "host") and not host.pid_mode.startswith("container:"):
+        raise Invalid(f"invalid PID mode: {host.pid_mode}")
+    if host.ipc_mode not in ("private", "shareable", "host", "none") and not host.ipc_mode.startswith("container:"):
+        raise Invalid(f"invalid IPC mode: {host.ipc_mode}")
+    if host.uts_mode not in ("", "host"):
+        raise Invalid(f"invalid UTS mode: {host.uts_mode}")
+    if host.cgroupns_mode not in ("host", "private"):
+        raise Invalid(f"invalid cgroup namespace mode: {host.cgroupns_mode}")
+    if host.network_mode in ("host", "none") or host.network_mode.startswith("container:"):
+        return
+    if host.uts_mode == "host" and config.hostname:
+        raise Invalid("conflicting options: hostname and the UTS mode")
+
+
+def check_resources(limits: Resources) -> None:
+    """Ranges and relations of limits, with dockerd's texts."""
+    if 0 < limits.memory < _SMALLEST_MEMORY:
+        raise Invalid("Minimum memory limit allowed is 6MB")
+    if limits.memory_swap > 0 and not limits.memory:
+        raise Invalid("You should always set the Memory limit when using Memoryswap limit, see usage")
+    if 0 < limits.memory_swap < limits.memory:
+        raise Invalid("Minimum memoryswap limit should be larger than memory limit, see usage")
+    if 0 < limits.memory < limits.memory_reservation:
+        raise Invalid("Minimum memory limit can not be less than memory reservation limit, see usage")
+    swappiness = limits.memory_swappiness
+    if swappiness is not None and not -1 <= swappiness <= 100:
+        raise Invalid(f"invalid value: {swappiness}, valid memory swappiness range is 0-100")
+    if limits.nano_cpus and (limits.cpu_period or limits.cpu_quota):
+        raise Invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set")
+    processors = os.cpu_count() or 1
+    if not 0 <= limits.nano_cpus <= processors * 1_000_000_000:
+        raise Invalid(f"range of CPUs is from 0.01 to {processors}.00, as there are only {processors} CPUs available")
+    if limits.cpu_period and not 1000 <= limits.cpu_period <= 1_000_000:
+        raise Invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
+    if 0 < limits.cpu_quota < 1000:
+        raise Invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    if limits.blkio_weight and not 10 <= limits.blkio_weight <= 1000:
+        raise Invalid("Range of blkio weight is from 10 to 1000")
+    if limits.cpuset_cpus:
+        _check_cpus(limits.cpuset_cpus)
+
+
+def _check_cpus(wanted: str) -> None:
+    """`0-2,5`: numbers of processors that are online."""
+    with open(_ONLINE, encoding="ascii") as file:
+        online = file.read().strip()
+    try:
+        missing = _numbers(wanted) - _numbers(online)
+    except ValueError:
+        raise Invalid(f"invalid value {wanted} for cpuset cpus") from None
+    if missing:
+        raise Invalid(f"Requested CPUs are not available - requested {wanted}, available: {online}")
+
+
+def _numbers(text: str) -> set[int]:
+    """What a list of ranges names; raises ValueError."""
+    found: set[int] = set()
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        if int(last or first) > _LARGEST_CPU:
+            found.add(int(last or first))
+        else:
+            found.update(range(int(first), int(last or first) + 1))
+    return found
+
+
+_MEMORY, _QUOTA = ("memory", "memory limit", "Limitation"), ("cpu", "CPU cfs quota", "Quota")
+# limit asked for -> (controller it needs, what dockerd calls the feature, what gets discarded)
+_NEEDS = {
+    "memory": _MEMORY,
+    "nano_cpus": _QUOTA,
+    "cpu_quota": _QUOTA,
+    "cpu_shares": ("cpu", "CPU shares", "Shares"),
+    "cpuset_cpus": ("cpuset", "cpuset", "Cpuset"),
+    "cpuset_mems": ("cpuset", "cpuset", "Cpuset"),
+    "pids_limit": ("pids", "PIDs limit", "PIDs limit"),
+    "blkio_weight": ("blkio", "Block I/O weight", "Weight"),
+}
+
+
+def missing_controllers(cgroups: Cgroups, limits: Resources) -> list[str]:
+    """A warning for each limit this kernel cannot enforce, as dockerd words them."""
+    texts = []
+    for name, (controller, feature, loss) in _NEEDS.items():
+        here = "io" if controller == "blkio" and cgroups.unified else controller
+        if getattr(limits, name) and not cgroups.version(here):
+            texts.append(f"Your kernel does not support {feature} or the cgroup is not mounted. {loss} discarded.")
+    return texts
+
+
+def warnings_for(engine: Engine, record: Container) -> list[str]:
+    """Everything a client should know about a container that was created all the same."""
+    texts = missing_controllers(engine.cgroups, record.host.resources)
+    if record.host.network_mode == "host" and record.host.port_bindings:
+        texts.append("Published ports are discarded when using host network mode")
+    return texts

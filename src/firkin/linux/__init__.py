@@ -1,0 +1,1 @@
+"""Kernel primitives: one facility a file, synchronous, standard library only, no policy."""

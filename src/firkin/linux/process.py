@@ -1,0 +1,136 @@
+"""Processes and namespaces: clone3, setns, unshare, prctl, signals, limits.
+
+The invariant: `clone3` is called by a single-threaded process only; its child is a copy of one thread, and locks that
+other threads held would stay locked in it for ever.
+Source: clone(2), pidfd_open(2), setns(2), namespaces(7), prctl(2), getrlimit(2), personality(2), keyctl(2).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import struct
+
+from firkin.linux.syscalls import call, call_locked, cstring
+
+CLONE_NEWNS = 0x20000
+CLONE_NEWCGROUP = 0x2000000
+CLONE_NEWUTS = 0x4000000
+CLONE_NEWIPC = 0x8000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+_CLONE_PIDFD = 0x1000
+_CLONE_CLEAR_SIGHAND = 0x1_0000_0000
+_CLONE_INTO_CGROUP = 0x2_0000_0000
+_CLONE_ARGS = struct.Struct("=11Q")  # flags pidfd child_tid parent_tid exit_signal stack stack_size tls set_tid size cgroup
+
+_PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 4, 36, 38
+_KEYCTL_JOIN_SESSION_KEYRING = 1
+_RLIMIT = struct.Struct("=QQ")
+RLIM_INFINITY = 2**64 - 1
+
+# Made once: a ctypes buffer takes longer to make than most system calls to return.
+_pidfd = ctypes.c_int()
+_limits = ctypes.create_string_buffer(_RLIMIT.size)
+
+_DEFAULT_ACTION = bytes(32)  # struct sigaction: SIG_DFL is 0
+_SIGNAL_SET_SIZE = 8
+
+for _hook in ("PyOS_BeforeFork", "PyOS_AfterFork_Parent", "PyOS_AfterFork_Child"):
+    getattr(ctypes.pythonapi, _hook).restype = None
+
+
+def clone3(flags: int, cgroup: int = -1) -> tuple[int, int]:
+    """(pid, pidfd) in the parent, (0, -1) in the child, like fork with `flags` (CLONE_NEW*) on top.
+
+    The child starts with every handled signal at its default, in the version 2 cgroup open as `cgroup` if one is given."""
+    flags |= _CLONE_PIDFD | _CLONE_CLEAR_SIGHAND | (_CLONE_INTO_CGROUP if cgroup >= 0 else 0)
+    arguments = _CLONE_ARGS.pack(flags, ctypes.addressof(_pidfd), 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, max(cgroup, 0))
+    ctypes.pythonapi.PyOS_BeforeFork()
+    try:
+        pid = call_locked("clone3", arguments, len(arguments))
+    except OSError:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+        raise
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+        return 0, -1
+    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    return pid, _pidfd.value
+
+
+# The standard library's, listed here so that all there is to do with processes is in one place.
+pidfd_open = os.pidfd_open
+pidfd_send_signal = signal.pidfd_send_signal
+
+
+def setns(fd: int, kinds: int) -> None:
+    """Enter the namespace open as `fd`, or those `kinds` (CLONE_NEW*) of the process that `fd` is a pidfd of."""
+    call("setns", fd, kinds)
+
+
+def unshare(kinds: int) -> None:
+    call("unshare", kinds)
+
+
+def reset_signals() -> None:
+    """Every signal at its default, none blocked, as a program expects; clone3 has seen to those that were handled. By
+    system call: the interpreter's own book-keeping would cost a child that has just been cloned some 300 us."""
+    for number in range(1, signal.NSIG):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            call("rt_sigaction", number, _DEFAULT_ACTION, None, _SIGNAL_SET_SIZE)
+    call("rt_sigprocmask", signal.SIG_SETMASK, bytes(_SIGNAL_SET_SIZE), None, _SIGNAL_SET_SIZE)
+
+
+def set_dumpable(on: bool) -> None:
+    """Off: no process without full capabilities may trace this one or look into its /proc files, until it execs."""
+    call("prctl", _PR_SET_DUMPABLE, int(on), 0, 0, 0)
+
+
+def set_child_subreaper() -> None:
+    call("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def set_no_new_privileges() -> None:
+    call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def set_personality(persona: int) -> None:
+    call("personality", persona)
+
+
+def set_hostname(name: str) -> None:
+    call("sethostname", data := cstring(name), len(data), what=name)
+
+
+def set_domainname(name: str) -> None:
+    call("setdomainname", data := cstring(name), len(data), what=name)
+
+
+def join_session_keyring(name: str) -> None:
+    """A new, empty session keyring, so that the keys of the engine's own session stay out of sight."""
+    call("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, cstring(name), 0, 0, 0, what=name)
+
+
+def get_rlimit(resource: int) -> tuple[int, int]:
+    """(soft, hard), RLIM_INFINITY meaning none."""
+    call("prlimit64", 0, resource, None, _limits)
+    soft, hard = _RLIMIT.unpack(_limits.raw)
+    return soft, hard
+
+
+def set_rlimit(resource: int, soft: int, hard: int) -> None:
+    """-1 and RLIM_INFINITY both mean no limit."""
+    call("prlimit64", 0, resource, _RLIMIT.pack(soft & RLIM_INFINITY, hard & RLIM_INFINITY), None)
+
+
+def start_time(pid: int) -> int:
+    """When the process started, in clock ticks since boot: with the pid, a name that is never used twice (proc(5))."""
+    fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(fd, 4096).rpartition(b")")[2].split()[19])
+    finally:
+        os.close(fd)

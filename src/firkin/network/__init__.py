@@ -1,0 +1,1 @@
+"""Wires: address management and firewall rules (pure), bridges, endpoints, published ports, names."""

@@ -1,0 +1,90 @@
+"""Linux bridges: one for each bridge network, its gateway address on it.
+
+Invariant: a bridge outlives the daemon, and one that is there already is used as it is. Synchronous (about 1 ms), for
+creating a network is not on any container's path. Source: moby `libnetwork/drivers/bridge/setup_*.go`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import socket
+from ipaddress import ip_network
+
+from firkin.errors import Internal, reason
+from firkin.linux.netlink import Netlink
+from firkin.network.model import Network
+
+
+class Bridges:
+    """The bridges of this network namespace."""
+
+    def __init__(self) -> None:
+        self._netlink = Netlink()
+        self._indexes: dict[str, int] = {}  # network id -> interface index
+
+    def index(self, network: Network) -> int:
+        return self._indexes[network.id]
+
+    def ensure(self, network: Network) -> None:
+        """Make the network's bridge, or complete the one that is there."""
+        name = network.bridge
+        try:
+            self._indexes[network.id] = self._create(name, network.mtu)
+            for subnet in network.subnets:
+                self._address(name, subnet.gateway, ip_network(subnet.subnet).prefixlen)
+            self._netlink.set_up(name)
+            # Lets a redirected packet from 127.0.0.1 leave, and its answer come back; `rules` guards against abuse.
+            _write(f"net/ipv4/conf/{name}/route_localnet", "1")
+            if network.enable_ipv6:
+                _write("net/ipv6/conf/all/forwarding", "1")
+        except OSError as error:
+            raise Internal(f"create bridge {name}: {reason(error)}")
+
+    def remove(self, network: Network) -> None:
+        self._indexes.pop(network.id, None)
+        self.delete_interface(network.bridge)
+
+    def delete_interface(self, name: str) -> None:
+        """Slow (see `Netlink.delete_link`); one that is gone already is fine."""
+        with Netlink() as netlink:
+            try:
+                netlink.delete_link(name)
+            except OSError as error:
+                if error.errno not in (errno.ENODEV, errno.ENXIO):
+                    raise Internal(f"delete interface {name}: {reason(error)}")
+
+    def exists(self, name: str) -> bool:
+        return name in self._netlink.links()
+
+    def drop_address(self, name: str, interface: str) -> None:
+        ip, _, prefix = interface.partition("/")
+        self._netlink.delete_address(name, ip, int(prefix))
+
+    def address_of(self, name: str) -> str:
+        """The first IPv4 address of an interface as "a.b.c.d/prefix"; "" if it has none or does not exist."""
+        index = self._netlink.links().get(name)
+        return next((f"{ip}/{prefix}" for i, ip, prefix in self._netlink.addresses() if i == index), "")
+
+    def host_routes(self) -> list[str]:
+        """What this host reaches directly or by a route of its own, default routes aside."""
+        routes = self._netlink.routes() + self._netlink.routes(socket.AF_INET6)
+        return [destination for destination, _ in routes if not destination.endswith("/0")]
+
+    def _create(self, name: str, mtu: int) -> int:
+        present = self._netlink.links().get(name)
+        # An address of its own, locally administered: containers keep it in their ARP caches.
+        return present or self._netlink.create_bridge(name, "02:42:" + secrets.token_bytes(4).hex(":"), mtu)
+
+    def _address(self, name: str, ip: str, prefix: int) -> None:
+        try:
+            self._netlink.add_address(name, ip, prefix)
+        except OSError as error:
+            if error.errno != errno.EEXIST:
+                raise
+
+
+def _write(key: str, value: str) -> None:
+    with open(os.path.join("/proc/sys", key), "w", encoding="ascii") as file:
+        file.write(value)

@@ -1,0 +1,160 @@
+"""Published ports: which host port goes to which container port, and holding them against everybody else.
+
+Invariant: while a port is published, a socket of ours is bound to it, so that any other process gets EADDRINUSE, as
+from docker-proxy. The firewall redirects packets before they reach that socket; should one get through (the rules were
+flushed), a filter on the socket drops it, for nobody will ever answer there.
+Source: moby `libnetwork/portallocator`, `libnetwork/portmapper` (also the messages).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from firkin.errors import FirkinError, Internal, Invalid, reason
+from firkin.model import Container, Endpoint, PortBinding
+from firkin.network.model import Forward, Protocol
+
+_SO_ATTACH_FILTER = 26
+_DROP_EVERYTHING = struct.pack("=HBBI", 0x06, 0, 0, 0)  # one classic BPF instruction: return 0 bytes
+_KINDS = {"tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP), "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+          "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP)}  # fmt: skip
+_EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
+
+Key = tuple[Protocol, str, int]
+
+
+def wanted_bindings(container: Container) -> list[tuple[str, PortBinding]]:
+    """("80/tcp", binding) for each port to publish: those asked for, and with `-P` every exposed one besides."""
+    bound = {port: bindings or (PortBinding(),) for port, bindings in container.host.port_bindings.items()}
+    if container.host.publish_all_ports:
+        bound |= {port: (PortBinding(),) for port in container.config.exposed_ports if port not in bound}
+    return [(port, binding) for port in sorted(bound, key=split_port) for binding in bound[port]]
+
+
+def split_port(text: str) -> tuple[int, Protocol]:
+    """ "80/udp" as (80, "udp"); tcp unless it says so."""
+    number, _, protocol = text.partition("/")
+    protocol = protocol or "tcp"
+    if not number.isdecimal() or not 0 < int(number) < 65536 or protocol not in _KINDS:
+        raise Invalid(f"invalid containerPort: {text}")
+    return int(number), protocol  # type: ignore[return-value]
+
+
+class HeldPorts:
+    """The host ports of one engine, each with the socket that holds it."""
+
+    def __init__(self) -> None:
+        self._held: dict[Key, socket.socket | None] = {}
+        with open(_EPHEMERAL, encoding="ascii") as file:
+            self._low, self._high = (int(word) for word in file.read().split())
+        self._next = self._low
+
+    def publish(self, bindings: list[tuple[str, PortBinding]], endpoint: Endpoint, default_host_ip: str) -> list[Forward]:
+        """Hold a host port for each of `bindings` and say where it leads at `endpoint`; all or none."""
+        forwards: list[Forward] = []
+        try:
+            for text, binding in bindings:
+                port, protocol = split_port(text)
+                host_ip = binding.host_ip or default_host_ip
+                ip = endpoint.global_ipv6_address if ":" in host_ip else endpoint.ip_address
+                if not ip:
+                    raise Invalid(f"publish {port}/{protocol} on {host_ip}: the container has no address of that family")
+                forwards.append(Forward(protocol, host_ip, self._take(protocol, host_ip, binding.host_port), ip, port))
+        except FirkinError:
+            self.release(forwards)
+            raise
+        return forwards
+
+    def hold_again(self, forward: Forward) -> bool:
+        """Take back a port whose rule outlived the daemon; False when somebody else has it by now."""
+        try:
+            self._hold(forward.protocol, forward.host_ip, forward.host_port)
+        except FirkinError:
+            return False
+        return True
+
+    def release(self, forwards: list[Forward]) -> None:
+        for forward in forwards:
+            holder = self._held.pop((forward.protocol, forward.host_ip, forward.host_port), None)
+            if holder:
+                holder.close()
+
+    def close(self) -> None:
+        for holder in self._held.values():
+            if holder:
+                holder.close()
+        self._held.clear()
+
+    def _take(self, protocol: Protocol, host_ip: str, wanted: str) -> int:
+        """A port as `wanted`: "8080", the first free of "8000-8010", or any for ""."""
+        first, _, last = wanted.partition("-")
+        if not all(part.isdecimal() and int(part) < 65536 for part in (first or "0", last or "0")):
+            raise Invalid(f"invalid host port: {wanted}")
+        if int(first or 0) == 0:
+            candidates = self._ephemeral()
+        elif last:
+            candidates = iter(range(int(first), int(last) + 1))
+        else:
+            self._hold(protocol, host_ip, int(first))
+            return int(first)
+        for port in candidates:
+            try:
+                self._hold(protocol, host_ip, port)
+            except Internal:
+                continue
+            return port
+        raise Internal("all ports are allocated")
+
+    def _ephemeral(self) -> Iterator[int]:
+        """Every port the kernel itself hands out, going on from the last one, so that none is used again at once."""
+        for _ in range(self._low, self._high + 1):
+            port = self._next
+            self._next = port + 1 if port < self._high else self._low
+            yield port
+
+    def _hold(self, protocol: Protocol, host_ip: str, port: int) -> None:
+        """Raises `Internal` with dockerd's words when the port is taken, by another container or by anybody."""
+        for other_protocol, other_ip, other_port in self._held:
+            if (protocol, port) == (other_protocol, other_port) and _overlap(host_ip, other_ip):
+                raise Internal(f"Bind for {host_ip}:{port} failed: port is already allocated")
+        try:
+            self._held[protocol, host_ip, port] = _holding_socket(protocol, host_ip, port)
+        except OSError as error:
+            shown = f"[{host_ip}]" if ":" in host_ip else host_ip
+            family = "6" if ":" in host_ip else "4"
+            raise Internal(f"listen {protocol}{family} {shown}:{port}: bind: {reason(error)}")
+
+
+def _overlap(a: str, b: str) -> bool:
+    return (":" in a) == (":" in b) and (a == b or ip_address(a).is_unspecified or ip_address(b).is_unspecified)
+
+
+def _holding_socket(protocol: Protocol, host_ip: str, port: int) -> socket.socket | None:
+    """A socket bound to the port and deaf; None where the kernel has no such protocol."""
+    family = socket.AF_INET6 if ":" in host_ip else socket.AF_INET
+    try:
+        holder = socket.socket(family, *_KINDS[protocol])
+    except OSError as error:
+        if error.errno == errno.EPROTONOSUPPORT:
+            return None
+        raise
+    try:
+        instruction = ctypes.create_string_buffer(_DROP_EVERYTHING, len(_DROP_EVERYTHING))
+        holder.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(instruction)))
+        if family == socket.AF_INET6:
+            holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if holder.type == socket.SOCK_STREAM:
+            # Connections a former server of this port left in TIME_WAIT are no obstacle; another listener still is.
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind((host_ip, port))
+        if holder.type == socket.SOCK_STREAM:
+            holder.listen(1)
+        return holder
+    except OSError:
+        holder.close()
+        raise

@@ -1,0 +1,82 @@
+"""What must outlive a killed keeper: the batch of output in flight, and unfinished lines.
+
+Two objects, held by both processes: a pipe with the bytes of the one batch under way, and a memfd with notes. A batch
+goes container -> in-flight pipe -> log -> out of the in-flight pipe, and every step is one system call that SIGKILL
+either lets happen or not:
+
+1. `begin` notes the stream, the log's size, the time and the stream's unfinished line;
+2. splice(2) moves bytes from the container into the in-flight pipe (pipe to pipe: under both locks, uninterruptible);
+3. tee(2) and read: a private copy to work on;
+4. the entries are appended to the log; the new unfinished line goes to the bank not in use, then `hold` switches banks;
+5. `drain` empties the in-flight pipe with one read into resident memory (splice to /dev/null could stop half-way).
+
+So a successor that finds the in-flight pipe empty has nothing to do. If it is not empty, the noted batch may have been
+appended in part or whole: truncating the log to the noted size and repeating from step 3 with the noted time and
+unfinished line gives the very same bytes. No line is lost and none is written twice.
+
+Layout of the memfd: the batch at 0; the held line's (bank, length) of each slot from HEADERS; two banks a slot from
+BANKS. It is sparse: a page costs memory only once a line was cut there.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from firkin.linux.fds import tee
+
+BATCH = 65536  # bytes; the capacity of a pipe
+BANK = 16384  # bytes; an unfinished line is always shorter
+HEADERS = 4096
+BANKS = 1 << 20
+_BATCH = struct.Struct("<IBHQQ?")
+_HEADER = struct.Struct("<BH")
+
+
+class Journal:
+    """The in-flight pipe and the notes. `slot` numbers a stream as long as it is open."""
+
+    def __init__(self, fds: list[int] | None = None) -> None:
+        """Make a new one, or take over the three descriptors of another process's (`fds`)."""
+        self.fds = fds or [*os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK), os.memfd_create("journal", os.MFD_CLOEXEC)]
+        self._source, self.target, self._notes = self.fds
+        self._scratch = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._buffer = bytearray(b"\xff" * BATCH)  # written to, so that no page fault can interrupt a read into it
+
+    def begin(self, slot: int, bank: int, held: int, log_size: int, when: int, last: bool) -> None:
+        os.pwrite(self._notes, _BATCH.pack(slot, bank, held, log_size, when, last), 0)
+
+    def begun(self) -> tuple[int, int, int, int, int, bool]:
+        """The arguments of the last `begin`."""
+        return _BATCH.unpack(os.pread(self._notes, _BATCH.size, 0))
+
+    def take(self, source: int, count: int) -> int:
+        """Move up to `count` bytes from a pipe or a pty into flight: 0 at the end, BlockingIOError for none yet."""
+        return os.splice(source, self.target, count, flags=os.SPLICE_F_NONBLOCK)
+
+    def peek(self) -> bytes:
+        """A copy of what is in flight, b"" for nothing."""
+        try:
+            tee(self._source, self._scratch[1], BATCH)
+        except BlockingIOError:
+            return b""
+        return os.read(self._scratch[0], BATCH)
+
+    def drain(self) -> None:
+        """The batch is done with."""
+        os.readv(self._source, [self._buffer])
+
+    def hold(self, slot: int, bank: int, line: bytes) -> None:
+        """Make `line`, put into a bank that was not in use, the slot's unfinished line."""
+        if line:
+            os.pwrite(self._notes, line, BANKS + (2 * slot + bank) * BANK)
+        os.pwrite(self._notes, _HEADER.pack(bank, len(line)), HEADERS + slot * _HEADER.size)
+
+    def held(self, slot: int) -> tuple[int, bytes]:
+        """The bank in use and the unfinished line in it."""
+        header = os.pread(self._notes, _HEADER.size, HEADERS + slot * _HEADER.size)
+        bank, length = _HEADER.unpack(header)
+        return bank, self.line(slot, bank, length)
+
+    def line(self, slot: int, bank: int, length: int) -> bytes:
+        return os.pread(self._notes, length, BANKS + (2 * slot + bank) * BANK)

@@ -1,0 +1,74 @@
+"""The facts about this machine that a container's configuration depends on, read once when the daemon starts.
+
+`build_config` is a pure function of these, the container's record and what was prepared for this one start; tests make
+their own `Machine`.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+
+import msgspec
+
+from firkin.linux import capabilities
+from firkin.model import Ulimit
+from firkin.runtime import capability_names, defaults
+
+# Debian's names of programs that will do as `--init`, best first, and the package each is in.
+_INITS = ("docker-init", "tini-static", "catatonit")
+INIT_PACKAGE = "tini"
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """`capabilities`: names this process may hand on; `init`: path of a static init program, "" when there is none;
+    `sysctls`: Docker's network sysctls as far as this kernel has them."""
+
+    capabilities: tuple[str, ...]
+    unified_cgroups: bool
+    masked_paths: tuple[str, ...] = defaults.MASKED_PATHS
+    sysctls: dict[str, str] = msgspec.field(default_factory=dict)
+    recursive_readonly: bool = True
+    apparmor: bool = False
+    init: str = ""
+    init_by_default: bool = False
+    ulimits: tuple[Ulimit, ...] = ()
+
+
+def detect(*, unified_cgroups: bool, init_by_default: bool = False, ulimits: tuple[Ulimit, ...] = ()) -> Machine:
+    """This machine, as this process sees it now."""
+    return Machine(
+        capabilities=capability_names.names(capabilities.get()[1]),
+        unified_cgroups=unified_cgroups,
+        masked_paths=(*defaults.MASKED_PATHS, *_thermal_throttles()),
+        sysctls={name: value for name, value in defaults.NETWORK_SYSCTLS.items() if os.path.exists(sysctl_path(name))},
+        recursive_readonly=_kernel() >= (5, 12),  # mount_setattr(2)
+        apparmor=_first_letter("/sys/module/apparmor/parameters/enabled") == "Y",
+        init=next(filter(None, map(shutil.which, _INITS)), ""),
+        init_by_default=init_by_default,
+        ulimits=ulimits,
+    )
+
+
+def sysctl_path(name: str) -> str:
+    """Where `net.ipv4.ip_forward` lies under /proc/sys; names may be written with slashes instead, as sysctl(8) allows."""
+    return "/proc/sys/" + (name if "/" in name.split(".", 1)[0] else name.replace(".", "/"))
+
+
+def _thermal_throttles() -> list[str]:
+    """They count events that depend on what others compute (GHSA-6fw5-f8r9-fgfm)."""
+    return sorted(map(str, pathlib.Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle")))
+
+
+def _kernel() -> tuple[int, int]:
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(filter(str.isdigit, minor)))
+
+
+def _first_letter(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read(1)
+    except OSError:
+        return ""

@@ -1,0 +1,91 @@
+"""mount(8)'s words, as OCI configurations and Docker's flags use them, to the kernel's terms.
+
+A word is a flag of the mount ("ro", or "rro" for all mounts below as well), a propagation ("rslave"), a direction to the
+runtime ("rbind"), or else an option of the file system itself ("size=64m").
+
+Source: runtime-spec config.md, "Linux mount options"; mount_setattr(2), mount(2).
+"""
+
+from __future__ import annotations
+
+import functools
+
+import msgspec
+
+from firkin.linux import mount
+
+# word -> (attributes to set, attributes to clear). The three atime modes are values of one field: each clears the others.
+_ATTRIBUTES = {
+    "ro": (mount.MOUNT_ATTR_RDONLY, 0),
+    "rw": (0, mount.MOUNT_ATTR_RDONLY),
+    "nosuid": (mount.MOUNT_ATTR_NOSUID, 0),
+    "suid": (0, mount.MOUNT_ATTR_NOSUID),
+    "nodev": (mount.MOUNT_ATTR_NODEV, 0),
+    "dev": (0, mount.MOUNT_ATTR_NODEV),
+    "noexec": (mount.MOUNT_ATTR_NOEXEC, 0),
+    "exec": (0, mount.MOUNT_ATTR_NOEXEC),
+    "nosymfollow": (mount.MOUNT_ATTR_NOSYMFOLLOW, 0),
+    "symfollow": (0, mount.MOUNT_ATTR_NOSYMFOLLOW),
+    "nodiratime": (mount.MOUNT_ATTR_NODIRATIME, 0),
+    "diratime": (0, mount.MOUNT_ATTR_NODIRATIME),
+    "relatime": (0, mount.MOUNT_ATTR__ATIME),
+    "atime": (0, mount.MOUNT_ATTR__ATIME),
+    "noatime": (mount.MOUNT_ATTR_NOATIME, mount.MOUNT_ATTR__ATIME),
+    "strictatime": (mount.MOUNT_ATTR_STRICTATIME, mount.MOUNT_ATTR__ATIME),
+    "norelatime": (0, 0),
+    "nostrictatime": (0, 0),
+    "defaults": (0, 0),
+}
+
+PROPAGATION = {
+    "private": mount.MS_PRIVATE,
+    "rprivate": mount.MS_PRIVATE | mount.MS_REC,
+    "shared": mount.MS_SHARED,
+    "rshared": mount.MS_SHARED | mount.MS_REC,
+    "slave": mount.MS_SLAVE,
+    "rslave": mount.MS_SLAVE | mount.MS_REC,
+    "unbindable": mount.MS_UNBINDABLE,
+    "runbindable": mount.MS_UNBINDABLE | mount.MS_REC,
+}
+
+
+class MountOptions(msgspec.Struct, frozen=True):
+    """`recursive_set` and `recursive_clear` reach every mount of a bind's tree, `set` and `clear` only its top;
+    `data` is for the file system."""
+
+    bind: bool
+    recursive: bool
+    set: int
+    clear: int
+    recursive_set: int
+    recursive_clear: int
+    propagation: int
+    data: tuple[str, ...]
+
+
+@functools.lru_cache(maxsize=512)
+def parse(words: tuple[str, ...]) -> MountOptions:
+    """What `words` ask for; a later word wins over an earlier one."""
+    changes = {"": (0, 0), "r": (0, 0)}
+    bind = recursive = False
+    propagation = 0
+    data = []
+    for word in words:
+        if word in ("bind", "rbind"):
+            bind, recursive = True, recursive or word == "rbind"
+        elif word in PROPAGATION:
+            propagation = PROPAGATION[word]
+        elif word in _ATTRIBUTES:
+            changes[""] = _merge(changes[""], _ATTRIBUTES[word])
+        elif word[:1] == "r" and word[1:] in _ATTRIBUTES:
+            changes["r"] = _merge(changes["r"], _ATTRIBUTES[word[1:]])
+        else:
+            data.append(word)
+    return MountOptions(bind, recursive, *changes[""], *changes["r"], propagation, tuple(data))
+
+
+def _merge(before: tuple[int, int], change: tuple[int, int]) -> tuple[int, int]:
+    """`before`, then `change`: what is cleared is no longer set, and the other way round (except for the atime field,
+    which is cleared to be set)."""
+    add, clear = change
+    return before[0] & ~clear | add, (before[1] | clear) & ~(add & ~mount.MOUNT_ATTR__ATIME)

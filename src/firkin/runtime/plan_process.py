@@ -1,0 +1,96 @@
+"""Steps that turn the child into the container's process: names, limits, streams, user, privileges, program.
+
+Part of `plan`. The order within `become` is runc's: what needs privileges comes before they are given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from firkin.errors import Invalid
+from firkin.oci.runtime_config import Config, Process
+from firkin.runtime import capability_names
+from firkin.runtime.plan_terms import Step
+
+# Source: asm-generic/resource.h
+_RLIMITS = "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME"
+RLIMIT_NUMBERS = {"RLIMIT_" + name: number for number, name in enumerate(_RLIMITS.split())}
+_PERSONALITIES = {"LINUX": 0, "LINUX32": 8}  # linux/personality.h
+
+
+def limits_before_namespaces(process: Process) -> Iterator[Step]:
+    """In force from the start; in a user namespace it could no longer be lowered."""
+    if process.oom_score_adj is not None:
+        yield "oom-score-adj", process.oom_score_adj
+
+
+def names(config: Config) -> Iterator[Step]:
+    """Of the UTS namespace, and the personality, which uname(2) shows too."""
+    if config.hostname:
+        yield "hostname", config.hostname
+    if config.domainname:
+        yield "domainname", config.domainname
+    if config.linux.personality:
+        yield "personality", _PERSONALITIES[config.linux.personality.domain]
+
+
+def streams(process: Process, stdio: tuple[str, str, str]) -> Iterator[Step]:
+    """In the host's mount namespace still, whose null device is known to be one."""
+    yield ("setsid",)
+    if not process.terminal:
+        yield "stdio", *stdio
+
+
+def terminal(process: Process, operation: str) -> Iterator[Step]:
+    """In the container's, because the terminal belongs to its devpts. `operation`: "console" or "exec-console"."""
+    if process.terminal:
+        size = process.console_size
+        yield operation, size.height if size else 0, size.width if size else 0
+
+
+def become(process: Process, user: str, groups: Sequence[str], seccomp: bytes, seccomp_flags: int) -> Iterator[Step]:
+    """From a privileged child of the engine to the program, for good."""
+    if not process.args:
+        raise Invalid("plan process: no command specified")
+    yield "user", user, list(groups), not any(one.startswith("HOME=") for one in process.env)
+    # With the privileges of the engine still, so that a directory closed to the user can be entered, as runc does.
+    yield "cwd", process.cwd, False
+    # The last use of a descriptor is behind us; a filter might not allow closing them.
+    yield ("close-fds",)
+    # Just before the last steps: a tight limit would hit the child itself. Raising one needs privileges.
+    for one in process.rlimits:
+        yield "rlimit", _rlimit_number(one.type), one.soft, one.hard
+    if process.user.umask is not None:
+        yield "umask", process.user.umask
+    # Installing a filter takes CAP_SYS_ADMIN or no-new-privileges. With the latter the filter comes last and need not
+    # allow what precedes it; without, it must come before capabilities are dropped.
+    filter_step: list[Step] = [("seccomp", seccomp, seccomp_flags)] if seccomp else []
+    if process.no_new_privileges:
+        yield ("no-new-privileges",)
+        yield _identity(process)
+        yield from filter_step
+    else:
+        yield from filter_step
+        yield _identity(process)
+    yield "exec", list(process.args), list(process.env)
+
+
+def _identity(process: Process) -> Step:
+    sets = process.capabilities
+    if sets is None:
+        return "identity", 0, 0, 0, 0, 0
+    mask = capability_names.mask
+    return (
+        "identity",
+        mask(sets.bounding),
+        mask(sets.permitted),
+        mask(sets.effective),
+        mask(sets.inheritable),
+        mask(sets.ambient),
+    )
+
+
+def _rlimit_number(kind: str) -> int:
+    if kind not in RLIMIT_NUMBERS:
+        raise Invalid(f"plan process: unknown rlimit {kind}")
+    return RLIMIT_NUMBERS[kind]

@@ -1,0 +1,88 @@
+"""Namespaces, sysctls and hidden paths: which parts of the kernel a container sees.
+
+Source: moby daemon/oci_linux.go (WithNamespaces, WithCommonOptions), runc libcontainer/configs/validate (sysctls).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from firkin.errors import Invalid
+from firkin.model import Container, HostConfig
+from firkin.oci.runtime_linux import Namespace, NamespaceKind
+from firkin.runtime import defaults
+from firkin.runtime.machine import Machine
+from firkin.runtime.sandbox import Sandbox
+
+_IPC_WORDS = "msgmax msgmnb msgmni sem shmall shmmax shmmni shm_rmid_forced"
+_IPC_SYSCTLS = frozenset("kernel." + name for name in _IPC_WORDS.split())
+_MODES = {
+    "pid": ("", "private", "host"),
+    "uts": ("", "private", "host"),
+    "ipc": ("", "none", "private", "shareable", "host"),
+    "cgroup": ("private", "host"),
+}
+
+
+def namespaces(host: HostConfig, machine: Machine, sandbox: Sandbox) -> tuple[Namespace, ...]:
+    """Those to make or, as `sandbox` knows where they are, to join; one that is absent is the host's."""
+    modes: tuple[tuple[NamespaceKind, str], ...] = (
+        ("mount", "private"),
+        ("network", host.network_mode),
+        ("uts", host.uts_mode),
+        ("pid", host.pid_mode),
+        ("ipc", host.ipc_mode),
+        ("cgroup", cgroup_mode(host, machine)),
+    )
+    for kind, mode in modes:
+        _check_mode(kind, mode, sandbox)
+    return tuple(Namespace(kind, sandbox.namespaces.get(kind, "")) for kind, mode in modes if mode != "host")
+
+
+def _check_mode(kind: NamespaceKind, mode: str, sandbox: Sandbox) -> None:
+    if mode.startswith("container:") and kind in ("network", "pid", "ipc"):
+        if kind not in sandbox.namespaces:
+            raise Invalid(f"join {kind} namespace of {mode.partition(':')[2]}: the container is not running")
+    elif kind in _MODES and mode not in _MODES[kind]:
+        raise Invalid(f"invalid {kind} mode: {mode}")
+
+
+def cgroup_mode(host: HostConfig, machine: Machine) -> str:
+    """Docker's default: a namespace of its own where there is only cgroup v2, the host's elsewhere."""
+    return host.cgroupns_mode or ("private" if machine.unified_cgroups else "host")
+
+
+def sysctls(container: Container, machine: Machine) -> dict[str, str]:
+    """Kernel parameters to set, Docker's network defaults included, keyed by dotted name."""
+    host = container.host
+    own_network = host.network_mode != "host" and not host.network_mode.startswith("container:")
+    for name in host.sysctls:
+        _check_sysctl(name, host)
+    return {**machine.sysctls, **host.sysctls} if own_network else dict(host.sysctls)
+
+
+def _check_sysctl(name: str, host: HostConfig) -> None:
+    """Only parameters that belong to a namespace of the container's own: all others would change the host."""
+    dotted = name.replace("/", ".")
+    if dotted.startswith("net."):
+        shared, kind = host.network_mode, "network"
+    elif dotted in _IPC_SYSCTLS or dotted.startswith("fs.mqueue."):
+        shared, kind = host.ipc_mode, "ipc"
+    else:
+        raise Invalid(f"sysctl '{name}' is not allowed: it belongs to no namespace")
+    if shared == "host" or shared.startswith("container:"):
+        raise Invalid(f"sysctl '{name}' is not allowed: the container has no {kind} namespace of its own")
+
+
+def hidden_paths(host: HostConfig, machine: Machine) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(masked, read-only). An empty list given by the user means none; --privileged does too."""
+    if host.privileged:
+        return host.masked_paths or (), host.readonly_paths or ()
+    masked = machine.masked_paths if host.masked_paths is None else host.masked_paths
+    return masked, defaults.READONLY_PATHS if host.readonly_paths is None else host.readonly_paths
+
+
+def root_propagation(propagations: Iterator[str]) -> str:
+    """What the container's root must be for volumes of these propagations to work; "" for the default."""
+    kinds = {propagation.removeprefix("r") for propagation in propagations}
+    return "shared" if "shared" in kinds else "rslave" if "slave" in kinds else ""

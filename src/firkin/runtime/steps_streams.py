@@ -1,0 +1,51 @@
+"""Steps of a plan that give a child its standard streams: a terminal of the container's own, or descriptors handed over.
+
+Source: pty(7), devpts in mount(8), setsid(2), credentials(7).
+"""
+
+from __future__ import annotations
+
+import os
+
+from firkin.linux import mount, tty
+from firkin.runtime.state import State
+
+
+def exec_console(state: State, rows: int, columns: int) -> None:
+    """A new terminal of the container's own; the launcher gets the master."""
+    slave = _new_terminal(state, rows, columns)
+    os.close(slave)
+
+
+def console(state: State, rows: int, columns: int) -> None:
+    """The same for a container's first process: /dev/console is this terminal too."""
+    slave = _new_terminal(state, rows, columns)
+    tree = mount.tree(slave, recursive=False)
+    place = state.place("/dev/console", "file")
+    mount.attach(tree, place)
+    for fd in (slave, tree, place):
+        os.close(fd)
+
+
+def _new_terminal(state: State, rows: int, columns: int) -> int:
+    master, slave = tty.open_pty(state.root)
+    if rows and columns:
+        tty.set_size(master, rows, columns)
+    tty.control(slave)
+    state.send("console", [master])
+    os.close(master)
+    return slave
+
+
+def stdio(state: State, *names: str) -> None:
+    """Standard input, output and error; "null" is the null device."""
+    for number, name in enumerate(names):
+        os.dup2(state.handed[name], number)
+
+
+def setsid(state: State) -> None:
+    if os.getsid(0) != os.getpid():
+        os.setsid()
+
+
+STEPS = {"console": console, "exec-console": exec_console, "stdio": stdio, "setsid": setsid}

@@ -1,0 +1,1 @@
+"""Bytes at rest: records, content, layers, snapshots and volumes."""

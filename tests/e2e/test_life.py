@@ -1,0 +1,204 @@
+"""The life of a container: every verb, on a running engine, with either command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.e2e.conftest import IMAGE
+from tests.lab import FIRKIN, Engine, wait_until
+
+
+@pytest.fixture
+def sleeper(client):
+    """A running container that ends on SIGTERM."""
+    client(
+        "run",
+        "-d",
+        "--name",
+        "sleeper",
+        "--label",
+        "who=me",
+        IMAGE,
+        "sh",
+        "-c",
+        "trap 'exit 3' TERM; while :; do sleep 0.05; done",
+    )
+    yield "sleeper"
+    client("rm", "-fv", "sleeper", check=False)
+
+
+def state(client, name: str) -> dict:
+    return json.loads(client("inspect", name).stdout)[0]["State"]
+
+
+def test_stop_gives_the_program_its_chance(client, sleeper: str) -> None:
+    client("stop", sleeper)
+    assert state(client, sleeper)["ExitCode"] == 3
+    client("start", sleeper)
+    assert state(client, sleeper)["Status"] == "running"
+
+
+def test_stop_kills_who_does_not_listen(client) -> None:
+    client("run", "-d", "--name", "deaf", IMAGE, "sh", "-c", "trap '' TERM; while :; do sleep 0.05; done")
+    began = time.monotonic()
+    client("stop", "-t", "1", "deaf")
+    assert 1 <= time.monotonic() - began < 5
+    assert state(client, "deaf")["ExitCode"] == 137
+    client("rm", "deaf")
+
+
+def test_kill_sends_the_signal_named(client) -> None:
+    client("run", "-d", "--name", "kk", IMAGE, "sh", "-c", "trap 'exit 9' USR1; while :; do sleep 0.05; done")
+    time.sleep(0.2)
+    client("kill", "-s", "USR1", "kk")
+    assert client("wait", "kk").stdout.strip() == "9"
+    done = client("kill", "kk", check=False)
+    assert done.returncode == 1 and "is not running" in done.stderr
+    client("rm", "kk")
+
+
+def test_pause_freezes(client, sleeper: str) -> None:
+    client("pause", sleeper)
+    assert state(client, sleeper)["Paused"] is True
+    done = client("exec", sleeper, "true", check=False)
+    assert done.returncode != 0 and "paused" in done.stderr
+    client("unpause", sleeper)
+    assert client("exec", sleeper, "echo", "awake").stdout == "awake\n"
+
+
+def test_restart_rename_and_ps(client, sleeper: str) -> None:
+    first = state(client, sleeper)["Pid"]
+    client("restart", "-t", "1", sleeper)
+    assert state(client, sleeper)["Pid"] not in (0, first)
+    client("rename", sleeper, "renamed")
+    try:
+        assert client("ps", "--format", "{{.Names}} {{.Image}}", "--filter", "label=who=me").stdout == f"renamed {IMAGE}\n"
+        assert client("ps", "-q", "--filter", "name=nothing").stdout == ""
+    finally:
+        client("rename", "renamed", sleeper)
+
+
+def test_exec(client, sleeper: str) -> None:
+    assert client("exec", sleeper, "echo", "hi").stdout == "hi\n"
+    assert client("exec", "-i", sleeper, "cat", input="in\n").stdout == "in\n"
+    assert client("exec", "-e", "X=y", "-w", "/tmp", "-u", "nobody", sleeper, "sh", "-c", "echo $X; pwd; id -u").stdout.split() == [
+        "y", "/tmp", "65534"]  # fmt: skip
+    assert client("exec", sleeper, "sh", "-c", "exit 5", check=False).returncode == 5
+    assert client("exec", sleeper, "no-such-program", check=False).returncode == 127
+    assert client("exec", sleeper, "/etc/passwd", check=False).returncode == 126
+    done = client("exec", "nobody-here", "true", check=False)
+    assert done.returncode == 1 and "No such container" in done.stderr
+
+
+def test_top_stats_and_port(client, sleeper: str) -> None:
+    assert "sleep 0.05" in client("top", sleeper).stdout or "trap" in client("top", sleeper).stdout
+    row = json.loads(client("stats", "--no-stream", "--format", "json", sleeper).stdout)
+    assert row["Name"] == "sleeper" and int(row["PIDs"]) >= 1 and row["MemUsage"]
+
+
+def test_logs(client) -> None:
+    client("run", "--name", "talk", IMAGE, "sh", "-c", "for i in 1 2 3; do echo $i; done; echo bad >&2")
+    done = client("logs", "talk")
+    assert (done.stdout, done.stderr) == ("1\n2\n3\n", "bad\n")
+    assert client("logs", "-n", "2", "talk").stdout in ("3\n", "2\n3\n")
+    stamped = client("logs", "-t", "talk").stdout.splitlines()[0]
+    assert stamped.endswith("Z 1") and stamped[4] == "-"
+    client("rm", "talk")
+
+
+def test_logs_follow_to_the_end(client) -> None:
+    client("run", "-d", "--name", "slow", IMAGE, "sh", "-c", "for i in 1 2 3 4 5; do echo $i; sleep 0.1; done")
+    assert client("logs", "-f", "slow").stdout == "1\n2\n3\n4\n5\n"
+    client("rm", "slow")
+
+
+def test_logs_rotate(client, engine: Engine) -> None:
+    lines = 'BEGIN { for (i = 1; i <= 5000; i++) printf "%0100d\\n", i }'
+    client("run", "--name", "much", "--log-opt", "max-size=200k", "--log-opt", "max-file=3", IMAGE, "awk", lines)
+    try:
+        container = json.loads(client("inspect", "much").stdout)[0]
+        files = sorted((engine.dir / "data/containers" / container["Id"]).glob("*-json.log*"))
+        assert len(files) == 3 and all(file.stat().st_size <= 250_000 for file in files)
+        tail = [int(line) for line in client("logs", "much").stdout.split()]
+        assert tail == list(range(5001 - len(tail), 5001)) and 1000 < len(tail) < 5000
+    finally:
+        client("rm", "much")
+
+
+def test_auto_remove_and_wait_together(client, engine: Engine) -> None:
+    container = client("run", "-d", "--rm", IMAGE, "sh", "-c", "sleep 0.3; exit 4").stdout.strip()
+    assert client("wait", container).stdout.strip() == "4"
+    wait_until(lambda: client("inspect", container, check=False).returncode == 1)
+
+
+def test_restart_policy_counts(client) -> None:
+    client("run", "-d", "--name", "again", "--restart", "on-failure:2", IMAGE, "sh", "-c", "exit 1")
+    wait_until(lambda: json.loads(client("inspect", "again").stdout)[0]["RestartCount"] == 2, 15)
+    wait_until(lambda: state(client, "again")["Status"] == "exited")
+    client("rm", "again")
+
+
+def test_remove_of_a_running_container_needs_force(client, sleeper: str) -> None:
+    done = client("rm", sleeper, check=False)
+    assert done.returncode == 1 and "container is running" in done.stderr
+    client("rm", "-f", sleeper)
+    assert client("ps", "-aq", "--filter", f"name={sleeper}").stdout == ""
+
+
+def test_two_removes_at_once(engine: Engine) -> None:
+    container = engine.docker("run", "-d", IMAGE, "sleep", "1000").stdout.strip()
+
+    def remove(_: int) -> int:
+        return engine.api().call("DELETE", f"/v1.40/containers/{container}?force=1")[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        statuses = sorted(pool.map(remove, range(4)))
+    assert statuses[0] == 204 and set(statuses) <= {204, 404, 409}
+    assert container not in engine.docker("ps", "-aq", "--no-trunc").stdout
+
+
+def test_names_conflict(client, sleeper: str) -> None:
+    done = client("run", "--name", sleeper, IMAGE, "true", check=False)
+    assert done.returncode == 125 and "already in use" in done.stderr
+
+
+def test_update_changes_limits_of_a_running_container(client, sleeper: str) -> None:
+    client("update", "--memory", "64m", "--memory-swap", "64m", "--pids-limit", "77", sleeper)
+    script = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max 2>/dev/null || " \
+             "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max"  # fmt: skip
+    assert client("exec", sleeper, "sh", "-c", script).stdout.split() == [str(64 << 20), "77"]
+
+
+def test_events_tell_the_whole_life(engine: Engine) -> None:
+    since = str(time.time() - 0.001)
+    engine.docker("run", "--rm", "--name", "seen", IMAGE, "true")
+    out = engine.docker("events", "--since", since, "--until", str(time.time()), "--filter", "container=seen", "--format",
+                        "{{.Action}}").stdout.split()  # fmt: skip
+    assert out == ["create", "attach", "start", "die", "destroy"]
+
+
+def test_health_checks(client) -> None:
+    client("run", "-d", "--name", "ill", "--health-cmd", "test -e /ok", "--health-interval", "100ms", "--health-retries", "2",
+           IMAGE, "sleep", "1000")  # fmt: skip
+    try:
+        wait_until(lambda: state(client, "ill")["Health"]["Status"] == "unhealthy")
+        client("exec", "ill", "touch", "/ok")
+        wait_until(lambda: state(client, "ill")["Health"]["Status"] == "healthy")
+    finally:
+        client("rm", "-f", "ill")
+
+
+def test_a_client_that_vanishes_in_mid_attach_harms_nobody(engine: Engine) -> None:
+    engine.docker("run", "-d", "--name", "busy", IMAGE, "sh", "-c", "while :; do echo tick; done")
+    for command in ("docker", FIRKIN):
+        viewer = subprocess.Popen(engine.lab.argv([command, "attach", "busy"]), env=engine.env, stdout=subprocess.PIPE)
+        assert viewer.stdout and viewer.stdout.readline() == b"tick\n"
+        viewer.kill()
+        viewer.wait()
+    before = engine.docker("logs", "-n", "1", "-t", "busy").stdout
+    wait_until(lambda: engine.docker("logs", "-n", "1", "-t", "busy").stdout != before)
+    engine.docker("rm", "-f", "busy")

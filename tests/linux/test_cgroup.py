@@ -1,0 +1,124 @@
+"""Control groups on the real kernel, in whichever version this machine mounts."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from firkin.linux import cgroup_bpf
+from firkin.linux.cgroup import Cgroups
+
+DENY_ALL = (False, "a", -1, -1, "rwm")
+
+
+@pytest.fixture
+def group() -> Iterator[tuple[Cgroups, str]]:
+    cgroups = Cgroups.detect()
+    parent = "/firkin-test-" + secrets.token_hex(4)
+    yield cgroups, parent + "/one"
+    if cgroups.exists(parent + "/one"):
+        cgroups.thaw(parent + "/one")
+        cgroups.kill(parent + "/one")
+    cgroups.remove(parent)
+
+
+def run_inside(cgroups: Cgroups, path: str, code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python code in the group; it has joined before its first line."""
+    joins = f"for f in {cgroups.join_files(path)!r}: open(f, 'w').write('0')\n"
+    return subprocess.run([sys.executable, "-c", joins + code], capture_output=True, text=True, timeout=30)
+
+
+def test_a_memory_limit_is_in_force_before_the_first_allocation(group: tuple[Cgroups, str]) -> None:
+    cgroups, path = group
+    name = "memory.limit_in_bytes" if cgroups.version("memory") == 1 else "memory.max"
+    cgroups.create(path, [("memory", name, str(32 << 20))], [])
+    assert cgroups.oom_kills(path) == 0
+    hog = run_inside(cgroups, path, "b = bytearray(256 << 20); b[::4096] = b'x' * len(b[::4096]); print('survived')")
+    assert hog.returncode == -9 and "survived" not in hog.stdout
+    assert cgroups.oom_kills(path) >= 1
+
+
+def test_a_pids_limit_stops_a_fork_bomb(group: tuple[Cgroups, str]) -> None:
+    cgroups, path = group
+    cgroups.create(path, [("pids", "pids.max", "3")], [])
+    code = "import os, time\nn = 0\ntry:\n  while n < 50:\n    if not os.fork(): time.sleep(2); os._exit(0)\n    n += 1\nexcept OSError: pass\nprint(n)"
+    assert run_inside(cgroups, path, code).stdout.strip() == "2"
+    cgroups.kill(path)
+
+
+def test_devices_are_denied_unless_allowed(group: tuple[Cgroups, str]) -> None:
+    cgroups, path = group
+    cgroups.create(path, [], [DENY_ALL, (True, "c", 1, 3, "rwm")])
+    code = "open('/dev/null').close(); print('null')\ntry: open('/dev/zero')\nexcept PermissionError: print('denied')"
+    assert run_inside(cgroups, path, code).stdout.split() == ["null", "denied"]
+
+
+def test_the_version_2_device_program_decides_as_the_version_1_list_does() -> None:
+    mounts = [line.split()[1] for line in open("/proc/mounts") if line.split()[2] == "cgroup2"]
+    if not mounts:
+        pytest.skip("no version 2 hierarchy is mounted")
+    directory = f"{mounts[0]}/firkin-bpf-{secrets.token_hex(4)}"
+    os.mkdir(directory)
+    try:
+        rules = [
+            DENY_ALL,
+            (True, "c", 1, 3, "rwm"),
+            (True, "c", 1, 5, "r"),
+            (True, "c", 1, 9, "rwm"),
+            (False, "c", 1, 9, "rwm"),
+        ]
+        cgroup_bpf.attach_device_program(directory, rules)
+        code = f"open('{directory}/cgroup.procs', 'w').write('0')\n" + (
+            "for path, mode in (('null', 'r+b'), ('zero', 'rb'), ('zero', 'r+b'), ('urandom', 'rb'), ('full', 'rb')):\n"
+            "  try: open('/dev/' + path, mode, 0).close(); print('yes')\n"
+            "  except PermissionError: print('no')"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+        assert done.stdout.split() == ["yes", "yes", "no", "no", "no"], done.stderr
+    finally:
+        os.rmdir(directory)
+
+
+def test_freeze_stops_and_thaw_continues(group: tuple[Cgroups, str]) -> None:
+    cgroups, path = group
+    cgroups.create(path, [], [])
+    joins = f"for f in {cgroups.join_files(path)!r}: open(f, 'w').write('0')\n"
+    code = joins + "import sys\nprint('up', flush=True)\nfor line in sys.stdin: print(line, end='', flush=True)"
+    echo = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    assert echo.stdin and echo.stdout and echo.stdout.readline() == "up\n"
+    assert cgroups.processes(path) == [echo.pid]
+    cgroups.freeze(path)
+    echo.stdin.write("hello\n")
+    assert select.select([echo.stdout], [], [], 0.3)[0] == []
+    cgroups.thaw(path)
+    assert echo.stdout.readline() == "hello\n"
+    cgroups.kill(path)
+    assert echo.wait(10) == -9
+
+
+def test_a_failed_create_leaves_nothing(group: tuple[Cgroups, str]) -> None:
+    cgroups, path = group
+    with pytest.raises(OSError, match=r"pids\.max"):
+        cgroups.create(path, [("pids", "pids.max", "not a number")], [])
+    assert not cgroups.exists(path)
+
+
+def test_joining_by_itself_costs_no_grace_period(group: tuple[Cgroups, str]) -> None:
+    """The start path depends on it: a move by another process takes some 10 ms on version 1."""
+    cgroups, path = group
+    cgroups.create(path, [], [])
+    code = (
+        "import time\n"
+        f"files = {cgroups.join_files(path)!r}\n"
+        "began = time.perf_counter()\n"
+        "for f in files: open(f, 'w').write('0')\n"
+        "print(time.perf_counter() - began)"
+    )
+    fastest = min(float(run_inside(cgroups, path, code).stdout) for _ in range(5))
+    assert fastest < 0.005

@@ -1,0 +1,171 @@
+"""Who reaches whom: published ports from everywhere, isolation between networks, masquerading. Real packets."""
+
+import asyncio
+import subprocess
+
+from firkin.model import PortBinding
+from firkin.network.model import NetworkRequest
+from tests.network.wires import Here, ask_tcp, ask_udp, engine, isolated, other_host, record, serve_tcp, serve_udp, start, stop
+
+HERE = Here()
+
+
+@isolated
+async def test_a_published_port_answers_from_everywhere(tmp_path):
+    neighbour = other_host("lan0", "10.9.0.1", "10.9.0.2")
+    networks = await engine(tmp_path)
+    await networks.create(NetworkRequest("other"))
+    web = await start(networks, record("web", ports={"80/tcp": (PortBinding("", "8080"),)}))
+    same = await start(networks, record("same"))
+    apart = await start(networks, record("apart", ("other",)))
+    async with await serve_tcp(web.namespace, 80):
+        gateway = web.record.endpoints["bridge"].gateway
+        assert await ask_tcp(neighbour, "10.9.0.1", 8080) == "10.9.0.2", "another host; its address is kept"
+        assert await ask_tcp(HERE, "10.9.0.1", 8080) == gateway, "the host's own address"
+        assert await ask_tcp(HERE, gateway, 8080) == gateway, "the bridge's address"
+        assert await ask_tcp(HERE, "127.0.0.1", 8080) == gateway, "loopback"
+        assert await ask_tcp(same.namespace, "10.9.0.1", 8080) == gateway, "a container of the same network"
+        assert await ask_tcp(same.namespace, gateway, 8080) == gateway
+        assert await ask_tcp(apart.namespace, "10.9.0.1", 8080), "a container of another network"
+        assert await ask_tcp(web.namespace, "10.9.0.1", 8080) == gateway, "the container itself (hairpin)"
+        assert await ask_tcp(HERE, web.ip, 80) == gateway, "directly from the host"
+        assert await ask_tcp(same.namespace, web.ip, 80) == same.ip, "directly from its network"
+        assert await ask_tcp(apart.namespace, web.ip, 80) is None, "not directly from another network"
+        await stop(networks, web)
+        assert await ask_tcp(HERE, "127.0.0.1", 8080) is None
+
+
+@isolated
+async def test_udp_ranges_host_addresses_and_random_ports(tmp_path):
+    neighbour = other_host("lan0", "10.9.0.1", "10.9.0.2")
+    networks = await engine(tmp_path)
+    ports = {
+        "53/udp": (PortBinding("", "5300"),),
+        "81/tcp": (PortBinding("10.9.0.1", "8000-8010"), PortBinding("127.0.0.1", "9000")),
+        "82/tcp": (PortBinding("", ""),),
+        "83/tcp": (PortBinding("", "8000-8010"),),
+    }
+    one = await start(networks, record("one", ports=ports))
+    assert one.record.ports["81/tcp"] == (PortBinding("10.9.0.1", "8000"), PortBinding("127.0.0.1", "9000"))
+    assert one.record.ports["83/tcp"] == (PortBinding("0.0.0.0", "8001"),), "8000 is taken on one of the addresses"
+    random_port = int(one.record.ports["82/tcp"][0].host_port)
+    assert random_port >= 32768
+    transport = await serve_udp(one.namespace, 53)
+    async with await serve_tcp(one.namespace, 81), await serve_tcp(one.namespace, 82), await serve_tcp(one.namespace, 83):
+        assert await ask_udp(neighbour, "10.9.0.1", 5300) == "10.9.0.2"
+        assert await ask_udp(HERE, "127.0.0.1", 5300) == one.record.endpoints["bridge"].gateway
+        assert await ask_tcp(neighbour, "10.9.0.1", 8000)
+        assert await ask_tcp(HERE, "127.0.0.1", 8000) is None, "bound to the other address only"
+        assert await ask_tcp(HERE, "127.0.0.1", 9000)
+        assert await ask_tcp(neighbour, "10.9.0.1", 9000) is None
+        assert await ask_tcp(neighbour, "10.9.0.1", random_port)
+        assert await ask_tcp(neighbour, "10.9.0.1", 8001)
+    transport.close()
+
+
+@isolated
+async def test_a_udp_client_that_never_stops_finds_the_next_container(tmp_path):
+    neighbour = other_host("lan0", "10.9.0.1", "10.9.0.2")
+    networks = await engine(tmp_path)
+    ports = {"53/udp": (PortBinding("", "5300"),)}
+    assert await ask_udp(neighbour, "10.9.0.1", 5300, 4444) is None, "a flow to nobody is now being tracked"
+    for _ in range(2):
+        container = await start(networks, record("dns", ports=ports))
+        transport = await serve_udp(container.namespace, 53)
+        assert await ask_udp(neighbour, "10.9.0.1", 5300, 4444) == "10.9.0.2"
+        transport.close()
+        await stop(networks, container)
+
+
+@isolated
+async def test_networks_are_isolated_and_masqueraded(tmp_path):
+    neighbour = other_host("lan0", "10.9.0.1", "10.9.0.2")
+    networks = await engine(tmp_path)
+    await networks.create(NetworkRequest("closed", internal=True))
+    outward = await start(networks, record("outward"))
+    inward = await start(networks, record("inward", ("closed",)))
+    friend = await start(networks, record("friend", ("closed",)))
+    neighbour.run(_route, outward.ip)
+    async with await serve_tcp(neighbour, 80), await serve_tcp(outward.namespace, 80), await serve_tcp(inward.namespace, 80):
+        assert await ask_tcp(outward.namespace, "10.9.0.2", 80) == "10.9.0.1", "with the host's address"
+        assert await ask_tcp(neighbour, outward.ip, 80) is None, "what is not published is not reached from outside"
+        assert await ask_tcp(friend.namespace, inward.ip, 80) == friend.ip
+        assert await ask_tcp(HERE, inward.ip, 80), "the host itself is no stranger"
+        inward.namespace.run(_default_route, "172.18.0.1")
+        assert await ask_tcp(inward.namespace, "10.9.0.2", 80) is None, "not even with a route of its own making"
+        assert await ask_tcp(outward.namespace, inward.ip, 80) is None
+
+
+@isolated
+async def test_loopback_services_of_the_host_stay_private(tmp_path):
+    neighbour = other_host("lan0", "10.9.0.1", "10.9.0.2")
+    networks = await engine(tmp_path)
+    container = await start(networks, record("curious"))
+    await start(networks, record("web", ports={"80/tcp": (PortBinding("127.0.0.1", "8080"),)}))
+    gateway = container.record.endpoints["bridge"].gateway
+    for namespace, router, interface in ((container.namespace, gateway, "eth0"), (neighbour, "10.9.0.1", "eth0")):
+        namespace.run(_reroute_loopback, router, interface)
+    async with await serve_tcp(HERE, 7000, "127.0.0.1"):
+        assert await ask_tcp(HERE, "127.0.0.1", 7000)
+        for namespace in (container.namespace, neighbour):
+            for port in (7000, 8080):
+                assert await ask_tcp(namespace, "127.0.0.1", port) is None
+
+
+@isolated
+async def test_icc_off_keeps_containers_of_one_network_apart(tmp_path):
+    networks = await engine(tmp_path, icc=False)
+    one, two = await start(networks, record("one")), await start(networks, record("two"))
+    async with await serve_tcp(one.namespace, 80):
+        assert await ask_tcp(two.namespace, one.ip, 80) is None
+        assert await ask_tcp(HERE, one.ip, 80)
+
+
+@isolated
+async def test_other_traffic_is_left_alone(tmp_path):
+    left, right = other_host("lan0", "10.9.0.1", "10.9.0.2"), other_host("lan1", "10.8.0.1", "10.8.0.2")
+    left.run(_default_route, "10.9.0.1")
+    right.run(_default_route, "10.8.0.1")
+    await engine(tmp_path)
+    async with await serve_tcp(right, 80):
+        assert await ask_tcp(left, "10.8.0.2", 80) == "10.9.0.2"
+
+
+@isolated
+async def test_rules_live_in_tables_of_our_own_and_vanish(tmp_path):
+    await _nft("add table ip theirs; add chain ip theirs x")
+    before = await _nft("list ruleset")
+    networks = await engine(tmp_path)
+    container = await start(networks, record("web", ports={"80/tcp": (PortBinding("", "8080"),)}))
+    assert "8080" in await _nft("list ruleset")
+    await _nft("flush ruleset")
+    second = await start(networks, record("again", ports={"80/tcp": (PortBinding("", "8081"),)}))
+    text = await _nft("list ruleset")
+    assert "8080" in text and "8081" in text and "masquerade" in text, "somebody's flush is repaired by the next start"
+    for running in (container, second):
+        await stop(networks, running)
+    assert "808" not in await _nft("list ruleset")
+    await _nft("add table ip theirs; add chain ip theirs x")
+    await networks.close()
+    assert await _nft("list ruleset") == before
+
+
+async def _nft(command):
+    done = await asyncio.to_thread(subprocess.run, ["nft", command], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def _route(ip):
+    subprocess.run(["ip", "route", "add", ip, "via", "10.9.0.1"], check=True)
+
+
+def _default_route(gateway):
+    subprocess.run(["ip", "route", "add", "default", "via", gateway], check=True)
+
+
+def _reroute_loopback(router, interface):
+    """Send what is for 127.0.0.1 out over the wire, as an attacker would."""
+    with open(f"/proc/sys/net/ipv4/conf/{interface}/route_localnet", "w", encoding="ascii") as file:
+        file.write("1")
+    for command in (["ip", "link", "set", "lo", "down"], ["ip", "route", "add", "127.0.0.1", "via", router]):
+        subprocess.run(command, check=True)
