@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -122,3 +123,13 @@ def test_joining_by_itself_costs_no_grace_period(group: tuple[Cgroups, str]) -> 
     )
     fastest = min(float(run_inside(cgroups, path, code).stdout) for _ in range(5))
     assert fastest < 0.005
+
+
+def test_the_files_to_join_without_a_version_2_hierarchy(tmp_path: Path) -> None:
+    """Some mount namespaces show version 1 alone; that `tasks` is written must not hang on the other's being there."""
+    for controller in ("cpu", "pids"):
+        (tmp_path / controller / "one").mkdir(parents=True)
+        for name in ("tasks", "cgroup.procs"):
+            (tmp_path / controller / "one" / name).touch()
+    only_v1 = Cgroups({name: str(tmp_path / name) for name in ("cpu", "pids")}, "", frozenset())
+    assert only_v1.join_files("/one") == [f"{tmp_path}/cpu/one/tasks", f"{tmp_path}/pids/one/tasks"]

@@ -129,13 +129,12 @@ class Cgroups:
         return missing
 
     def join_files(self, path: str) -> list[str]:
-        """Files into which a single-threaded process writes `0` to move itself into the group."""
-        name = "cgroup.procs" if self.unified else "tasks"
-        return [
-            f"{directory}/{name if directory.startswith(self._v2) is self.unified else 'cgroup.procs'}"
-            for directory in self._directories(path)
-            if os.path.isdir(directory)
-        ]
+        """Files into which a single-threaded process writes `0` to move itself into the group.
+
+        Version 1 has `tasks` beside `cgroup.procs`: a thread that moves only itself spares the kernel's 10 ms wait."""
+        v1 = [f"{root}{path}/tasks" for root in dict.fromkeys(self._v1.values())]
+        v2 = [f"{self._v2}{path}/cgroup.procs"] if self._v2 else []
+        return [file for file in v1 + v2 if os.path.exists(file)]
 
     def remove(self, path: str, patience: float = 2.0) -> None:
         """Remove the group and any groups its processes made below it; missing is fine.
