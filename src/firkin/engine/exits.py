@@ -83,7 +83,8 @@ async def container_ended(engine: Engine, entry: Entry, live: Live, code: int, t
 
 
 def _removes_itself(engine: Engine, entry: Entry, again: bool) -> bool:
-    return entry.record.host.auto_remove and not again and not engine.stopping and not entry.removing
+    spared = again or engine.stopping or entry.removing or entry.restart_requested
+    return entry.record.host.auto_remove and not spared
 
 
 def _forget_exit(engine: Engine, entry: Entry) -> None:

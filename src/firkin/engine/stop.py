@@ -29,11 +29,15 @@ async def stop(engine: Engine, ref: str, signal: str = "", timeout: int | None =
 
 
 async def restart(engine: Engine, ref: str, signal: str = "", timeout: int | None = None) -> None:
-    """Stop if need be, then start."""
+    """Stop if need be, then start; a container that removes itself when it ends stays for this."""
     entry = engine.containers.find(ref)
-    if is_up(entry.record):
-        await bring_down(engine, entry, signal, timeout, for_good=False)
-    await start(engine, ref)
+    entry.restart_requested = True
+    try:
+        if is_up(entry.record):
+            await bring_down(engine, entry, signal, timeout, for_good=False)
+        await start(engine, ref)
+    finally:
+        entry.restart_requested = False
     engine.events.container("restart", entry.record)
 
 

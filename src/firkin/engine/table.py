@@ -88,6 +88,7 @@ class Entry:
     attached_early: list[Sinks] = field(default_factory=list)  # clients that attached before start
     removing: bool = False  # a removal is under way
     stop_requested: bool = False  # a person's stop or kill, which no restart policy overrides
+    restart_requested: bool = False  # a person's restart, which spares what removes itself
     restarting: asyncio.Task[None] | None = None
     failures: int = 0  # exits in a row after less than ten seconds, for the restart delay
     health: asyncio.Task[None] | None = None
