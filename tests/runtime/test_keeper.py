@@ -193,7 +193,7 @@ async def test_the_next_daemon_finds_everything(tmp_path: Path) -> None:
         gate = herded.gate()
         await herded.run("goes on", f"echo one; {gate.wait}; echo two")
         herded.shepherds.close()
-        await eventually(lambda: os.path.exists(f"{herded.layout.exited}/ended"))
+        await eventually(lambda: os.path.lexists(f"{herded.layout.exited}/ended"))
         herded.exits.clear()
         await herded.connect()
         assert [(name, os.waitstatus_to_exitcode(status)) for name, _, status, _ in herded.exits] == [("ended", 3)]

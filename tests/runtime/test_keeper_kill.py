@@ -30,7 +30,7 @@ async def test_every_line_once_and_the_exit_status(tmp_path: Path, victims: list
             os.close(spawned.console)
         herded.shepherds.close()
         kills = 0
-        while os.path.exists(f"{herded.layout.running}/c1"):
+        while os.path.lexists(f"{herded.layout.running}/c1"):
             await asyncio.sleep(chance.uniform(0, 0.03))
             await herded.kill(chance.choice(victims))
             kills += 1

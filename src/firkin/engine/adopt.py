@@ -91,11 +91,10 @@ async def _sweep(engine: Engine, entry: Entry) -> None:
 def _exit_record(engine: Engine, entry: Entry) -> tuple[int, int] | None:
     """(wait status, time in ns) of an exit that nobody has recorded in the container's own record yet."""
     try:
-        with open(os.path.join(engine.layout.exited, entry.id), encoding="ascii") as file:
-            pid, status, when = map(int, file.read().split())
-            return (status, when) if pid == entry.record.state.pid else None
+        pid, status, when = map(int, os.readlink(os.path.join(engine.layout.exited, entry.id)).split())
     except FileNotFoundError:
         return None
+    return (status, when) if pid == entry.record.state.pid else None
 
 
 def _open_process(engine: Engine, entry: Entry) -> int | None:

@@ -190,10 +190,9 @@ class Shepherds:
 
     def _read_exit(self, container_id: str) -> None:
         try:
-            with open(os.path.join(self._layout.exited, container_id)) as record:
-                pid, status, when = map(int, record.read().split())
-        except (FileNotFoundError, ValueError):
-            return  # taken away by now, or not in place yet
+            pid, status, when = map(int, os.readlink(os.path.join(self._layout.exited, container_id)).split())
+        except FileNotFoundError:
+            return  # taken away by now
         self._on_exit(container_id, pid, status, when)
 
 

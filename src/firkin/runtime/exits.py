@@ -1,9 +1,10 @@
-"""Who runs and how it ended, on disk: `running/ID` and `exited/ID`, one line of text each.
+"""Who runs and how it ended, on disk: `running/ID` and `exited/ID`, each the text of a symbolic link: it is
+there whole or not at all, and takes no block of the disk, whose release can cost milliseconds.
 
 Invariant: an ended process is buried in this order: exit written down, body reaped, exit announced. Whoever inherits the
 dead because the process in charge was killed half-way finds either the body or the record.
-`running/ID` is "PID START-TICKS\n" (proc_pid_stat(5), field 22, so that a reused pid is told apart);
-`exited/ID` is "PID WAIT-STATUS TIME-NS\n", put in place by a rename.
+`running/ID` is "PID START-TICKS" (proc_pid_stat(5), field 22, so that a reused pid is told apart);
+`exited/ID` is "PID WAIT-STATUS TIME-NS", put in place by a rename.
 Source: waitid(2), WNOWAIT.
 """
 
@@ -17,7 +18,7 @@ from firkin.linux.process import start_time
 
 
 def write_running(exec_root: str, container_id: str, pid: int) -> None:
-    _write(f"{exec_root}/running/{container_id}", f"{pid} {start_time(pid)}\n")
+    _write(f"{exec_root}/running/{container_id}", f"{pid} {start_time(pid)}")
 
 
 def forget_running(exec_root: str, container_id: str) -> None:
@@ -30,8 +31,7 @@ def forget_running(exec_root: str, container_id: str) -> None:
 def is_running(exec_root: str, container_id: str, pid: int) -> bool:
     """Whether `pid`, alive or not yet reaped, is recorded as the first process of the container."""
     try:
-        with open(f"{exec_root}/running/{container_id}", "rb", buffering=0) as record:
-            return record.read(64) == f"{pid} {start_time(pid)}\n".encode()
+        return os.readlink(f"{exec_root}/running/{container_id}") == f"{pid} {start_time(pid)}"
     except OSError:
         return False
 
@@ -44,7 +44,7 @@ def find_running(exec_root: str, pid: int) -> str:
 def write_exited(exec_root: str, container_id: str, pid: int, status: int, when: int) -> None:
     """Record an exit; only then does the process cease to be recorded as running."""
     fresh = f"{exec_root}/{container_id}.exit"
-    _write(fresh, f"{pid} {status} {when}\n")
+    _write(fresh, f"{pid} {status} {when}")
     os.rename(fresh, f"{exec_root}/exited/{container_id}")
     forget_running(exec_root, container_id)
 
@@ -97,8 +97,8 @@ class Children:
 
 
 def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)
+        os.symlink(text, path)
+    except FileExistsError:  # left behind by somebody who was killed
+        os.unlink(path)
+        os.symlink(text, path)
