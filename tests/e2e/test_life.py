@@ -82,6 +82,15 @@ def test_restart_rename_and_ps(client, sleeper: str) -> None:
         client("rename", "renamed", sleeper)
 
 
+def test_a_container_with_rm_restarts_with_its_files(client) -> None:
+    client("run", "-d", "--rm", "--name", "again", IMAGE, "sh", "-c", "trap exit TERM; while :; do sleep 0.05; done")
+    client("exec", "again", "touch", "/mark")
+    client("restart", "again")
+    client("exec", "again", "test", "-e", "/mark")
+    client("stop", "again")
+    wait_until(lambda: client("inspect", "again", check=False).returncode == 1)
+
+
 def test_exec(client, sleeper: str) -> None:
     assert client("exec", sleeper, "echo", "hi").stdout == "hi\n"
     assert client("exec", "-i", sleeper, "cat", input="in\n").stdout == "in\n"

@@ -114,11 +114,16 @@ async def _spawn(engine: Engine, entry: Entry, record: Container, config: Config
 def launch_value(
     engine: Engine, record: Container, config: Config, attachment: Attachment, stdio: tuple[str, str, str], fds: list[str]
 ) -> Launch:
-    seccomp = config.linux.seccomp
+    seccomp, root = config.linux.seccomp, engine.snapshots.mount(record.id)
+    # Nobody sees the files again after the end, which otherwise would wait a millisecond until they are on the disk.
+    volatile = record.host.auto_remove and engine.machine.volatile_overlay
+    if volatile and record.state.started_at:
+        engine.snapshots.allow_remount(record.id)
     return Launch(
         id=record.id,
-        root=engine.snapshots.mount(record.id),
+        root=root,
         staging=engine.layout.staging,
+        volatile=volatile,
         join_files=engine.cgroups.join_files(cgroup_path(engine, record)),
         stdio=stdio,
         fds=fds,

@@ -30,6 +30,7 @@ class Machine(msgspec.Struct, frozen=True):
     masked_paths: tuple[str, ...] = defaults.MASKED_PATHS
     sysctls: dict[str, str] = msgspec.field(default_factory=dict)
     recursive_readonly: bool = True
+    volatile_overlay: bool = True
     apparmor: bool = False
     init: str = ""
     init_by_default: bool = False
@@ -44,6 +45,7 @@ def detect(*, unified_cgroups: bool, init_by_default: bool = False, ulimits: tup
         masked_paths=(*defaults.MASKED_PATHS, *_thermal_throttles()),
         sysctls={name: value for name, value in defaults.NETWORK_SYSCTLS.items() if os.path.exists(sysctl_path(name))},
         recursive_readonly=_kernel() >= (5, 12),  # mount_setattr(2)
+        volatile_overlay=_kernel() >= (5, 10),
         apparmor=_first_letter("/sys/module/apparmor/parameters/enabled") == "Y",
         init=next(filter(None, map(shutil.which, _INITS)), ""),
         init_by_default=init_by_default,

@@ -7,6 +7,7 @@ top layer; nothing here is ever mounted by the daemon. The container's start mou
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -66,6 +67,10 @@ class Snapshots:
         """What to mount as the root of this container; raises `NotFound`."""
         path = os.path.join(self._root, container_id)
         return OverlayMount(self._lowers_of(self.top(container_id)), os.path.join(path, "upper"), os.path.join(path, "work"))
+
+    def allow_remount(self, container_id: str) -> None:
+        """Accept what a volatile mount may have lost: its mark, which forbids a second mount, is taken away."""
+        shutil.rmtree(os.path.join(self._root, container_id, "work", "work", "incompat"), ignore_errors=True)
 
     def top(self, container_id: str) -> str:
         """The chain id it lies on, "" for none; raises `NotFound`."""
