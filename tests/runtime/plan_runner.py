@@ -128,8 +128,8 @@ def run_exec(one: Container, request: dict[str, Any], pid: int, directory: str) 
 
 def by_runc(config: Config, request: dict[str, Any], directory: str) -> dict[str, Any]:
     subprocess.run(["umount", "/sys/fs/cgroup/unified"], stderr=subprocess.DEVNULL, check=False)
-    linux = msgspec.structs.replace(config.linux, cgroups_path=f"/firkin-test-{os.getpid()}")
-    bundle = msgspec.structs.replace(config, oci_version="1.0.2", root=Root(request["root"], config.root.readonly), linux=linux)
+    linux = config.linux.replace(cgroups_path=f"/firkin-test-{os.getpid()}")
+    bundle = config.replace(oci_version="1.0.2", root=Root(request["root"], config.root.readonly), linux=linux)
     with open(directory + "/config.json", "wb") as file:
         file.write(to_json(bundle))
     argv = ["runc", "--root", directory + "/runc", "run", "--bundle", directory, f"probe-{os.getpid()}"]

@@ -133,12 +133,11 @@ def test_the_filter_comes_last_where_it_may() -> None:
 
 def test_ids_are_mapped_before_anything_is_mounted() -> None:
     config = build(container())
-    mapped = msgspec.structs.replace(
-        config.linux,
+    mapped = config.linux.replace(
         namespaces=(*config.linux.namespaces, Namespace("user")),
         uid_mappings=(IDMapping(0, 1000, 1), IDMapping(1, 100000, 65535)),
     )
-    made = plan.container_plan(msgspec.structs.replace(config, linux=mapped), launch())
+    made = plan.container_plan(config.replace(linux=mapped), launch())
     assert made["clone"] & process.CLONE_NEWUSER
     assert made["parent"] == [("uid-map", "0 1000 1\n1 100000 65535\n")]
     done = operations(made["child"])

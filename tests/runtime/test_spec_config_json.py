@@ -114,12 +114,19 @@ def without_defaults(node: Any) -> Any:
 @pytest.mark.parametrize(
     ("document", "field"),
     [
-        ('{"ociVersion":"1.2.0","process":{"cwd":"/","user":{"uid":"root"}}}', "$.process.user.uid"),
-        ('{"ociVersion":"1.2.0","process":{"cwd":"/","user":{"uid":-1}}}', "$.process.user.uid"),
-        ('{"ociVersion":"1.2.0","mounts":[{"type":"proc"}]}', "$.mounts[0]"),
-        ('{"ociVersion":"1.2.0","linux":{"namespaces":[{"type":"net"}]}}', "$.linux.namespaces[0].type"),
+        ('{"ociVersion":"1.2.0","process":{"cwd":"/","user":{"uid":"root"}}}', "process.user.uid: "),
+        ('{"ociVersion":"1.2.0","process":{"cwd":"/","user":{"uid":-1}}}', "process.user.uid: "),
+        ('{"ociVersion":"1.2.0","mounts":[{"type":"proc"}]}', "mounts[0].destination: "),
+        ('{"ociVersion":"1.2.0","linux":{"namespaces":"all"}}', "linux.namespaces: "),
+        ('{"ociVersion":"1.2.0","linux":{"sysctl":{"kernel.domainname":1}}}', "linux.sysctl.kernel.domainname: "),
+        ('{"ociVersion":"1.2.0","root":{"path":"/","readonly":1}}', "root.readonly: "),
+        ('{"ociVersion":"1.2.0","root":null,"process":[]}', "process: "),
+        ("[]", "the document: "),
+        ('{"ociVersion":"1.2.0"} x', "after its end"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"ociVersion":NaN}', "NaN"),
         ("{}", "ociVersion"),
-        ('{"ociVersion":', "truncated"),
+        ('{"ociVersion":', "no value"),
     ],
 )
 def test_an_error_names_the_field(document: str, field: str) -> None:

@@ -8,32 +8,34 @@ Source: https://github.com/opencontainers/runtime-spec/blob/v1.2.1/config.md.
 
 from __future__ import annotations
 
-import msgspec
-from msgspec import field
-
 from firkin.errors import Invalid
+from firkin.oci import json_text
 from firkin.oci.runtime_linux import IDMapping, Linux
-from firkin.oci.runtime_value import UInt32, UInt64, Value
+from firkin.oci.runtime_value import EMPTY, Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firkin.oci.runtime_value import UInt32, UInt64
 
 OCI_VERSION = "1.2.1"
 
 
 # --- process -------------------------------------------------------------------------------------------------------
-class ConsoleSize(Value, frozen=True):
+class ConsoleSize(Value):
     """In character cells."""
 
     height: UInt64
     width: UInt64
 
 
-class User(Value, frozen=True):
+class User(Value):
     uid: UInt32 = 0
     gid: UInt32 = 0
     umask: UInt32 | None = None
     additional_gids: tuple[UInt32, ...] = ()
 
 
-class Capabilities(Value, frozen=True):
+class Capabilities(Value):
     """Five sets of names such as "CAP_CHOWN"; capabilities(7)."""
 
     bounding: tuple[str, ...] = ()
@@ -43,13 +45,13 @@ class Capabilities(Value, frozen=True):
     ambient: tuple[str, ...] = ()
 
 
-class Rlimit(Value, frozen=True):
+class Rlimit(Value):
     type: str  # "RLIMIT_NOFILE"
     soft: UInt64
     hard: UInt64
 
 
-class Scheduler(Value, frozen=True):
+class Scheduler(Value):
     """sched_setattr(2); runtime, deadline and period in nanoseconds."""
 
     policy: str
@@ -61,21 +63,21 @@ class Scheduler(Value, frozen=True):
     period: UInt64 = 0
 
 
-class IOPriority(Value, frozen=True):
+class IOPriority(Value):
     """ioprio_set(2)."""
 
     class_: str
     priority: int = 0
 
 
-class CPUAffinity(Value, frozen=True):
+class CPUAffinity(Value):
     """CPU lists ("0-3,7") for a process that joins, before and after it enters the cgroup."""
 
     initial: str = ""
     final: str = ""
 
 
-class Process(Value, frozen=True):
+class Process(Value):
     cwd: str
     args: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
@@ -94,12 +96,12 @@ class Process(Value, frozen=True):
 
 
 # --- file system ---------------------------------------------------------------------------------------------------
-class Root(Value, frozen=True):
+class Root(Value):
     path: str
     readonly: bool = False
 
 
-class Mount(Value, frozen=True):
+class Mount(Value):
     """`options` are mount(8)'s words: flags of the mount, options of the file system, propagation."""
 
     destination: str
@@ -111,7 +113,7 @@ class Mount(Value, frozen=True):
 
 
 # --- hooks ---------------------------------------------------------------------------------------------------------
-class Hook(Value, frozen=True):
+class Hook(Value):
     """A program run on the state's JSON; `timeout` in seconds."""
 
     path: str
@@ -120,7 +122,7 @@ class Hook(Value, frozen=True):
     timeout: int | None = None
 
 
-class Hooks(Value, frozen=True):
+class Hooks(Value):
     prestart: tuple[Hook, ...] = ()
     create_runtime: tuple[Hook, ...] = ()
     create_container: tuple[Hook, ...] = ()
@@ -130,7 +132,7 @@ class Hooks(Value, frozen=True):
 
 
 # --- the whole -----------------------------------------------------------------------------------------------------
-class Config(Value, frozen=True):
+class Config(Value):
     oci_version: str
     root: Root | None = None
     process: Process | None = None
@@ -139,20 +141,17 @@ class Config(Value, frozen=True):
     domainname: str = ""
     hooks: Hooks | None = None
     linux: Linux = Linux()
-    annotations: dict[str, str] = field(default_factory=dict)
-
-
-_decoder = msgspec.json.Decoder(Config)
+    annotations: dict[str, str] = EMPTY
 
 
 def to_json(config: Config) -> bytes:
     """`config` as the bytes of a `config.json`."""
-    return msgspec.json.format(msgspec.json.encode(config), indent=2)
+    return json_text.dumps(config.to_dict()).encode()
 
 
 def from_json(data: bytes | str) -> Config:
     """The configuration in `data`; raises `Invalid` naming the field that does not fit."""
     try:
-        return _decoder.decode(data)
-    except msgspec.DecodeError as error:  # a field of the wrong type included
-        raise Invalid(f"read OCI configuration: {error}")
+        return Config.from_dict(json_text.loads(data))
+    except Invalid as error:
+        raise Invalid(f"read OCI configuration: {error.message}") from None

@@ -5,30 +5,28 @@ Source: runtime-spec config-linux.md.
 
 from __future__ import annotations
 
-from typing import Literal
-
-from msgspec import field
-
 from firkin.oci.runtime_resources import Resources
-from firkin.oci.runtime_value import Int64, UInt32, UInt64, Value
+from firkin.oci.runtime_value import EMPTY, Value
 
-NamespaceKind = Literal["pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firkin.oci.runtime_value import Int64, UInt32, UInt64
 
 
-class Namespace(Value, frozen=True):
-    """A new namespace, or with `path` one that exists."""
+class Namespace(Value):
+    """A new namespace, or with `path` one that exists. `type`: pid, network, mount, ipc, uts, user, cgroup or time."""
 
-    type: NamespaceKind
+    type: str
     path: str = ""
 
 
-class IDMapping(Value, frozen=True):
+class IDMapping(Value):
     container_id: UInt32
     host_id: UInt32
     size: UInt32
 
 
-class Device(Value, frozen=True):
+class Device(Value):
     """A node to make. `type` is one of c, b, u, p; `file_mode` holds permission bits only."""
 
     path: str
@@ -40,30 +38,30 @@ class Device(Value, frozen=True):
     gid: UInt32 = 0
 
 
-class NetDevice(Value, frozen=True):
+class NetDevice(Value):
     """An interface of the host that moves into the container, renamed if `name` is given."""
 
     name: str = ""
 
 
-class TimeOffset(Value, frozen=True):
+class TimeOffset(Value):
     secs: Int64 = 0
     nanosecs: UInt32 = 0
 
 
-class TimeOffsets(Value, frozen=True):
+class TimeOffsets(Value):
     """Of a new time namespace; time_namespaces(7)."""
 
     boottime: TimeOffset | None = None
     monotonic: TimeOffset | None = None
 
 
-class Personality(Value, frozen=True):
-    domain: Literal["LINUX", "LINUX32"]
+class Personality(Value):
+    domain: str  # LINUX or LINUX32
     flags: tuple[str, ...] = ()
 
 
-class IntelRdt(Value, frozen=True):
+class IntelRdt(Value):
     """Cache and memory bandwidth of a resctrl group."""
 
     clos_id: str = ""
@@ -73,7 +71,7 @@ class IntelRdt(Value, frozen=True):
     enable_monitoring: bool = False
 
 
-class MemoryPolicy(Value, frozen=True):
+class MemoryPolicy(Value):
     """set_mempolicy(2)."""
 
     mode: str = ""
@@ -81,7 +79,7 @@ class MemoryPolicy(Value, frozen=True):
     flags: tuple[str, ...] = ()
 
 
-class SeccompArg(Value, frozen=True):
+class SeccompArg(Value):
     """A condition on argument `index`; with SCMP_CMP_MASKED_EQ: argument & value == value_two."""
 
     index: UInt32
@@ -90,7 +88,7 @@ class SeccompArg(Value, frozen=True):
     value_two: UInt64 = 0
 
 
-class SeccompRule(Value, frozen=True):
+class SeccompRule(Value):
     """`action` for system calls of these names for which all `args` hold."""
 
     names: tuple[str, ...]
@@ -99,7 +97,7 @@ class SeccompRule(Value, frozen=True):
     args: tuple[SeccompArg, ...] = ()
 
 
-class Seccomp(Value, frozen=True):
+class Seccomp(Value):
     default_action: str
     default_errno_ret: UInt32 | None = None
     architectures: tuple[str, ...] = ()
@@ -109,7 +107,7 @@ class Seccomp(Value, frozen=True):
     syscalls: tuple[SeccompRule, ...] = ()
 
 
-class Linux(Value, frozen=True):
+class Linux(Value):
     """Paths in `masked_paths` cannot be read inside, those in `readonly_paths` not be written."""
 
     namespaces: tuple[Namespace, ...] = ()
@@ -117,12 +115,12 @@ class Linux(Value, frozen=True):
     gid_mappings: tuple[IDMapping, ...] = ()
     time_offsets: TimeOffsets | None = None
     devices: tuple[Device, ...] = ()
-    net_devices: dict[str, NetDevice] = field(default_factory=dict)
+    net_devices: dict[str, NetDevice] = EMPTY
     cgroups_path: str = ""
     resources: Resources | None = None
     rootfs_propagation: str = ""
     seccomp: Seccomp | None = None
-    sysctl: dict[str, str] = field(default_factory=dict)
+    sysctl: dict[str, str] = EMPTY
     masked_paths: tuple[str, ...] = ()
     readonly_paths: tuple[str, ...] = ()
     mount_label: str = ""

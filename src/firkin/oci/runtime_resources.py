@@ -6,12 +6,14 @@ Source: runtime-spec config-linux.md, "Control groups".
 
 from __future__ import annotations
 
-from msgspec import field
+from firkin.oci.runtime_value import EMPTY, Value
 
-from firkin.oci.runtime_value import Int64, UInt16, UInt32, UInt64, Value
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firkin.oci.runtime_value import Int64, UInt16, UInt32, UInt64
 
 
-class DeviceRule(Value, frozen=True):
+class DeviceRule(Value):
     """`type` "a", "b" or "c" ("" is "a"); a number not given matches any; `access` of the letters rwm."""
 
     allow: bool
@@ -21,7 +23,7 @@ class DeviceRule(Value, frozen=True):
     access: str = ""
 
 
-class Memory(Value, frozen=True):
+class Memory(Value):
     """`swap` is memory and swap together; -1 is without limit."""
 
     limit: Int64 | None = None
@@ -35,7 +37,7 @@ class Memory(Value, frozen=True):
     check_before_update: bool | None = None
 
 
-class CPU(Value, frozen=True):
+class CPU(Value):
     shares: UInt64 | None = None
     quota: Int64 | None = None
     burst: UInt64 | None = None
@@ -47,20 +49,20 @@ class CPU(Value, frozen=True):
     idle: Int64 | None = None
 
 
-class Pids(Value, frozen=True):
+class Pids(Value):
     """At most `limit` tasks; -1 is without limit."""
 
     limit: Int64
 
 
-class WeightDevice(Value, frozen=True):
+class WeightDevice(Value):
     major: Int64
     minor: Int64
     weight: UInt16 | None = None
     leaf_weight: UInt16 | None = None
 
 
-class ThrottleDevice(Value, frozen=True):
+class ThrottleDevice(Value):
     """`rate` in bytes or operations a second."""
 
     major: Int64
@@ -68,7 +70,7 @@ class ThrottleDevice(Value, frozen=True):
     rate: UInt64
 
 
-class BlockIO(Value, frozen=True):
+class BlockIO(Value):
     weight: UInt16 | None = None
     leaf_weight: UInt16 | None = None
     weight_device: tuple[WeightDevice, ...] = ()
@@ -78,27 +80,27 @@ class BlockIO(Value, frozen=True):
     throttle_write_iops_device: tuple[ThrottleDevice, ...] = ()
 
 
-class HugepageLimit(Value, frozen=True):
+class HugepageLimit(Value):
     page_size: str  # "2MB"
     limit: UInt64
 
 
-class NetworkPriority(Value, frozen=True):
+class NetworkPriority(Value):
     name: str
     priority: UInt32
 
 
-class Network(Value, frozen=True):
+class Network(Value):
     class_id: UInt32 | None = None
     priorities: tuple[NetworkPriority, ...] = ()
 
 
-class Rdma(Value, frozen=True):
+class Rdma(Value):
     hca_handles: UInt32 | None = None
     hca_objects: UInt32 | None = None
 
 
-class Resources(Value, frozen=True):
+class Resources(Value):
     """`unified` holds version 2 control files by name."""
 
     devices: tuple[DeviceRule, ...] = ()
@@ -108,5 +110,5 @@ class Resources(Value, frozen=True):
     block_io: BlockIO | None = None
     hugepage_limits: tuple[HugepageLimit, ...] = ()
     network: Network | None = None
-    rdma: dict[str, Rdma] = field(default_factory=dict)
-    unified: dict[str, str] = field(default_factory=dict)
+    rdma: dict[str, Rdma] = EMPTY
+    unified: dict[str, str] = EMPTY

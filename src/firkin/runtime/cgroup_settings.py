@@ -6,9 +6,11 @@ the two are those of the OCI runtimes (crun.1.md, "Cgroup v2").
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 from firkin.oci.runtime_resources import CPU, BlockIO, Memory, Resources, ThrottleDevice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 Setting = tuple[str, str, str]  # controller, control file, value
 DeviceRule = tuple[bool, str, int, int, str]

@@ -6,12 +6,15 @@ complete: a test compares the table with the child's and the launcher's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 from firkin.linux import mount, process
 from firkin.runtime import capability_names
 from firkin.runtime.plan_process import RLIMIT_NUMBERS
-from firkin.runtime.plan_terms import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from firkin.runtime.plan_terms import Step
 
 _ATTRIBUTES = {
     mount.MOUNT_ATTR_RDONLY: "read-only",

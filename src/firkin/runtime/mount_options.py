@@ -8,11 +8,8 @@ Source: runtime-spec config.md, "Linux mount options"; mount_setattr(2), mount(2
 
 from __future__ import annotations
 
-import functools
-
-import msgspec
-
 from firkin.linux import mount
+from firkin.oci.runtime_value import Value
 
 # word -> (attributes to set, attributes to clear). The three atime modes are values of one field: each clears the others.
 _ATTRIBUTES = {
@@ -49,7 +46,7 @@ PROPAGATION = {
 }
 
 
-class MountOptions(msgspec.Struct, frozen=True):
+class MountOptions(Value):
     """`recursive_set` and `recursive_clear` reach every mount of a bind's tree, `set` and `clear` only its top;
     `data` is for the file system."""
 
@@ -63,9 +60,21 @@ class MountOptions(msgspec.Struct, frozen=True):
     data: tuple[str, ...]
 
 
-@functools.lru_cache(maxsize=512)
+_parsed: dict[tuple[str, ...], MountOptions] = {}  # the same few combinations come again and again
+_MOST_REMEMBERED = 512
+
+
 def parse(words: tuple[str, ...]) -> MountOptions:
     """What `words` ask for; a later word wins over an earlier one."""
+    found = _parsed.get(words)
+    if found is None:
+        if len(_parsed) >= _MOST_REMEMBERED:
+            _parsed.clear()
+        found = _parsed[words] = _parse(words)
+    return found
+
+
+def _parse(words: tuple[str, ...]) -> MountOptions:
     changes = {"": (0, 0), "r": (0, 0)}
     bind = recursive = False
     propagation = 0

@@ -9,16 +9,18 @@ Source: runtime-spec runtime-linux.md; runc libcontainer/standard_init_linux.go,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
-
-import msgspec
-
 from firkin.linux import process
 from firkin.oci.runtime_config import Config, Process
 from firkin.oci.runtime_linux import Linux
+from firkin.oci.runtime_value import Value
 from firkin.runtime import plan_files, plan_process, seccomp_compile, unsupported
-from firkin.runtime.plan_terms import Overlay, Plan, Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+    from firkin.runtime.plan_terms import Overlay, Plan, Step
 
 NAMESPACES = {
     "user": process.CLONE_NEWUSER,
@@ -32,10 +34,11 @@ NAMESPACES = {
 _JOINED_BY_EXEC = sum(NAMESPACES.values()) & ~(process.CLONE_NEWUSER | process.CLONE_NEWPID)
 
 
-class Launch(msgspec.Struct, frozen=True):
+class Launch(Value):
     """What a launch needs beside the configuration.
 
-    `root`: an overlay, or the path of a directory; attached at `staging`, any empty directory. `join_files`: files to
+    `root`: an overlay, or the path of a directory; attached at `staging`, any empty directory. `volatile`: the overlay's
+    files need not outlive a crash of the machine. `join_files`: files to
     write "0" into to join the cgroup. `stdio`: names of the descriptors for 0, 1 and 2, "null" for the null device;
     `fds`: names of all others that travel along (pipes' read ends, sinks). `user` and `groups`: as in `docker run --user`
     and `--group-add`. `parent` and `network`: steps that connect it, in the launcher and in the child. `seccomp`: the
@@ -45,6 +48,7 @@ class Launch(msgspec.Struct, frozen=True):
     id: str
     root: Overlay | str
     staging: str
+    volatile: bool = False
     join_files: Sequence[str] = ()
     stdio: tuple[str, str, str] = ("null", "null", "null")
     fds: Sequence[str] = ()
@@ -93,7 +97,7 @@ def _first_process(config: Config, launch: Launch, fresh: int, joined: Iterable[
     early = bool(fresh & process.CLONE_NEWUSER)
     if waits and early:
         yield ("wait-parent",)
-    yield from plan_files.root(config, launch.root, launch.staging)
+    yield from plan_files.root(config, launch.root, launch.staging, volatile=launch.volatile)
     yield from plan_files.tree(config, launch.join_files)
     if waits and not early:
         yield ("wait-parent",)

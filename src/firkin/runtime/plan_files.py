@@ -8,27 +8,31 @@ from __future__ import annotations
 
 import posixpath
 import stat
-from collections.abc import Iterator, Sequence
 
 from firkin.errors import Unsupported
 from firkin.linux import mount
 from firkin.oci.runtime_config import Config, Mount
 from firkin.oci.runtime_linux import Device, Linux
 from firkin.runtime import defaults, mount_options
-from firkin.runtime.plan_terms import Overlay, Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from firkin.runtime.plan_terms import Overlay, Step
 
 _CGROUPS = "/sys/fs/cgroup"
 _NODE_TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 
 
-def root(config: Config, source: Overlay | str, staging: str) -> Iterator[Step]:
+def root(config: Config, source: Overlay | str, staging: str, *, volatile: bool) -> Iterator[Step]:
     """Cut off from the host's mounts first: from here on nothing that is mounted shows outside."""
     shared = config.linux.rootfs_propagation.endswith("shared")
     yield "root-propagation", mount.MS_SHARED if shared else mount.MS_SLAVE | mount.MS_REC
     if isinstance(source, str):
         yield "rootfs", staging, source, False
     else:
-        yield "overlay", staging, list(source.lowers), source.upper, source.work, []
+        yield "overlay", staging, list(source.lowers), source.upper, source.work, ["volatile"] if volatile else []
 
 
 def tree(config: Config, join_files: Sequence[str]) -> Iterator[Step]:

@@ -5,12 +5,15 @@ Part of `plan`. The order within `become` is runc's: what needs privileges comes
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from firkin.errors import Invalid
 from firkin.oci.runtime_config import Config, Process
 from firkin.runtime import capability_names
-from firkin.runtime.plan_terms import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from firkin.runtime.plan_terms import Step
 
 # Source: asm-generic/resource.h
 _RLIMITS = "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME"

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 
-import msgspec
-
+from firkin.oci import json_text
 from firkin.oci.runtime_linux import Seccomp
 from firkin.runtime.seccomp_compile import compile_filter
 from firkin.runtime.seccomp_library import version
@@ -54,4 +53,4 @@ class Filters:
 
 
 def _digest(seccomp: Seccomp) -> str:
-    return hashlib.sha256(b"\0".join((_FORMAT, version().encode(), msgspec.json.encode(seccomp)))).hexdigest()
+    return hashlib.sha256(b"\0".join((_FORMAT, version().encode(), json_text.dumps(seccomp.to_dict()).encode()))).hexdigest()

@@ -6,7 +6,6 @@ Source: seccomp_init(3), seccomp_rule_add(3), seccomp_export_bpf(3), seccomp.h o
 from __future__ import annotations
 
 import ctypes
-import functools
 
 from firkin.errors import Unavailable
 
@@ -59,9 +58,13 @@ class _Version(ctypes.Structure):
     _fields_ = (("major", ctypes.c_uint), ("minor", ctypes.c_uint), ("micro", ctypes.c_uint))
 
 
-@functools.cache
+_loaded: list[ctypes.CDLL] = []
+
+
 def library() -> ctypes.CDLL:
     """The loaded library; raises `Unavailable` naming the package to install."""
+    if _loaded:
+        return _loaded[0]
     try:
         loaded = ctypes.CDLL("libseccomp.so.2")
     except OSError:
@@ -76,6 +79,7 @@ def library() -> ctypes.CDLL:
     loaded.seccomp_syscall_resolve_name_arch.argtypes = (word, ctypes.c_char_p)
     loaded.seccomp_rule_add_array.argtypes = (context, word, ctypes.c_int, ctypes.c_uint, ctypes.POINTER(Comparison))
     loaded.seccomp_export_bpf.argtypes = (context, ctypes.c_int)
+    _loaded.append(loaded)
     return loaded
 
 

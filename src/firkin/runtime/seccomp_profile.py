@@ -13,19 +13,22 @@ from __future__ import annotations
 import functools
 import os
 
-import msgspec
-
 from firkin.errors import Invalid
-from firkin.oci.runtime_linux import Seccomp, SeccompRule
+from firkin.oci import json_text
+from firkin.oci.runtime_linux import Seccomp, SeccompArg, SeccompRule
 from firkin.oci.runtime_value import Value
 from firkin.runtime.seccomp_library import NATIVE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firkin.oci.runtime_value import UInt32
 
 DEFAULT_PATH = os.path.join(os.path.dirname(__file__), "profiles/default.json")
 
 _WORDS = {"x86_64": "amd64", "aarch64": "arm64"}  # for uname(2)'s word, the one that conditions use
 
 
-class _Conditions(Value, frozen=True):
+class _Conditions(Value):
     """Of `caps`, `includes` wants all and `excludes` wants none; of `arches`, the machine's."""
 
     arches: tuple[str, ...] = ()
@@ -33,19 +36,24 @@ class _Conditions(Value, frozen=True):
     min_kernel: str = ""
 
 
-class _Rule(SeccompRule, frozen=True, kw_only=True):
+class _Rule(Value):
+    """A `SeccompRule` with conditions."""
+
+    action: str
+    errno_ret: UInt32 | None = None
+    args: tuple[SeccompArg, ...] = ()
     names: tuple[str, ...] = ()
     name: str = ""  # the form of old profiles
     includes: _Conditions = _Conditions()
     excludes: _Conditions = _Conditions()
 
 
-class _ArchitectureMap(Value, frozen=True):
+class _ArchitectureMap(Value):
     architecture: str
     sub_architectures: tuple[str, ...] | None = ()
 
 
-class _Profile(Value, frozen=True):
+class _Profile(Value):
     default_action: str = ""
     default_errno_ret: int | None = None
     architectures: tuple[str, ...] | None = ()
@@ -87,9 +95,9 @@ def _default() -> _Profile:
 
 def _parse(text: str) -> _Profile:
     try:
-        profile = msgspec.json.decode(text, type=_Profile)
-    except msgspec.DecodeError as error:
-        raise Invalid(f"decode seccomp profile: {error}")
+        profile = _Profile.from_dict(json_text.loads(text))
+    except Invalid as error:
+        raise Invalid(f"decode seccomp profile: {error.message}") from None
     if profile.architectures and profile.arch_map:
         raise Invalid("decode seccomp profile: use either 'architectures' or 'archMap', not both")
     for rule in profile.syscalls or ():

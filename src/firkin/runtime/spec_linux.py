@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from firkin.errors import Invalid
 from firkin.model import Container, HostConfig
-from firkin.oci.runtime_linux import Namespace, NamespaceKind
+from firkin.oci.runtime_linux import Namespace
 from firkin.runtime import defaults
 from firkin.runtime.machine import Machine
 from firkin.runtime.sandbox import Sandbox
@@ -26,7 +26,7 @@ _MODES = {
 
 def namespaces(host: HostConfig, machine: Machine, sandbox: Sandbox) -> tuple[Namespace, ...]:
     """Those to make or, as `sandbox` knows where they are, to join; one that is absent is the host's."""
-    modes: tuple[tuple[NamespaceKind, str], ...] = (
+    modes: tuple[tuple[str, str], ...] = (
         ("mount", "private"),
         ("network", host.network_mode),
         ("uts", host.uts_mode),
@@ -39,7 +39,7 @@ def namespaces(host: HostConfig, machine: Machine, sandbox: Sandbox) -> tuple[Na
     return tuple(Namespace(kind, sandbox.namespaces.get(kind, "")) for kind, mode in modes if mode != "host")
 
 
-def _check_mode(kind: NamespaceKind, mode: str, sandbox: Sandbox) -> None:
+def _check_mode(kind: str, mode: str, sandbox: Sandbox) -> None:
     if mode.startswith("container:") and kind in ("network", "pid", "ipc"):
         if kind not in sandbox.namespaces:
             raise Invalid(f"join {kind} namespace of {mode.partition(':')[2]}: the container is not running")
