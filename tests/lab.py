@@ -107,7 +107,8 @@ class Lab:
         for pid in self._left():
             try:
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
+                _thaw(pid)
+            except (ProcessLookupError, FileNotFoundError):
                 pass
         self._holder.kill()
         self._holder.wait()
@@ -128,6 +129,18 @@ class Lab:
             if inside or named:
                 found.append(int(name))
         return found
+
+
+def _thaw(pid: int) -> None:
+    """A paused container whose engine died does not even end when it is killed."""
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers == "freezer" and group != "/":
+            Path(f"/sys/fs/cgroup/freezer{group}/freezer.state").write_text("THAWED")
+        elif not controllers and group != "/":
+            for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+                if (freeze := Path(f"{root}{group}/cgroup.freeze")).exists():
+                    freeze.write_text("0")
 
 
 class Engine:

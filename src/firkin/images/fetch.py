@@ -86,3 +86,7 @@ async def _append(repository: Repository, ingest: Ingest, blob: Descriptor, watc
             if ingest.offset - reported >= _STEP:
                 reported = ingest.offset
                 watch(Progress(short_id(blob.digest), "Downloading", ingest.offset, blob.size))
+        if response.content_length is not None and ingest.offset < blob.size:  # nothing broke: it has no more of it
+            had = ingest.offset
+            ingest.restart()
+            raise Invalid(f"fetch {blob.digest}: {had} bytes where the manifest promises {blob.size}")
