@@ -8,7 +8,6 @@ Then policies apply.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import time
@@ -17,7 +16,7 @@ from contextlib import AsyncExitStack
 from firkin.engine import connect, exits, health, remove, restart, start
 from firkin.engine.engine import Engine
 from firkin.engine.states import is_up
-from firkin.engine.surroundings import cgroup_path, remove_cgroup
+from firkin.engine.surroundings import cgroup_path, forget_notes, remove_cgroup
 from firkin.engine.table import Entry, Live
 from firkin.errors import FirkinError
 from firkin.runtime.exits import is_running
@@ -76,9 +75,7 @@ async def _sweep(engine: Engine, entry: Entry) -> None:
     """A container that is down holds nothing: what a daemon killed in the middle of its start, end or removal left goes.
 
     Nobody was told that a process started then, so it ends. Its record goes first, lest its exit be written down."""
-    for directory in (engine.layout.running, engine.layout.exited):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(directory, entry.id))
+    forget_notes(engine, entry.id)
     if engine.cgroups.exists(cgroup_path(engine, entry.record)):
         await remove_cgroup(engine, cgroup_path(engine, entry.record))
     shutil.rmtree(os.path.join(engine.layout.shared_memory, entry.id), ignore_errors=True)

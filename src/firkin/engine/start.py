@@ -20,10 +20,10 @@ from firkin.engine.engine import Engine
 from firkin.engine.mounts import ensure_sources, open_subpaths, with_subpaths
 from firkin.engine.states import require
 from firkin.engine.stdio import open_stdio
-from firkin.engine.surroundings import cgroup_path, make_cgroup, sandbox
+from firkin.engine.surroundings import cgroup_path, forget_notes, make_cgroup, sandbox
 from firkin.engine.table import Entry, Live
 from firkin.engine.validate import log_limits
-from firkin.errors import FirkinError
+from firkin.errors import FirkinError, Unavailable
 from firkin.model import Container
 from firkin.network.model import Attachment
 from firkin.oci.runtime_config import Config
@@ -105,6 +105,9 @@ async def _spawn(engine: Engine, entry: Entry, record: Container, config: Config
         plan = container_plan(config, launch_value(engine, record, config, attachment, stdio.names, list(others)))
         try:
             spawned = await engine.shepherds.spawn(plan, fds)
+        except Unavailable:  # the launcher was lost: what it may have started dies with its cgroup
+            forget_notes(engine, entry.id)
+            raise
         except SpawnFailed as error:
             engine.containers.save_state(entry, exit_code=failures.exit_code(error, plan))
             raise failures.start_error(error, plan) from None

@@ -6,6 +6,7 @@ Each acquisition pushes its undo, so that a failed start leaves nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 from contextlib import AsyncExitStack
@@ -21,9 +22,9 @@ _FILES = ("hosts", "hostname", "resolv.conf")
 
 
 def cgroup_path(engine: Engine, record: Container) -> str:
-    """`/PARENT/ID`: the same in every hierarchy."""
+    """`/PARENT/ID`: the same in every hierarchy, and never outside one, whatever dots the parent has."""
     parent = record.host.resources.cgroup_parent or engine.config.cgroup_parent
-    return os.path.join("/", parent.lstrip("/"), record.id)
+    return os.path.join(os.path.normpath("/" + parent.lstrip("/")), record.id)
 
 
 def make_cgroup(engine: Engine, path: str, limits: Resources, undo: AsyncExitStack) -> None:
@@ -45,6 +46,13 @@ async def remove_cgroup(engine: Engine, path: str) -> None:
     except OSError:
         engine.cgroups.kill(path)
         await asyncio.to_thread(engine.cgroups.remove, path)
+
+
+def forget_notes(engine: Engine, container_id: str) -> None:
+    """The shepherds' notes of who runs and how it ended: of a process that nobody was told of, and that is to end unheard."""
+    for directory in (engine.layout.running, engine.layout.exited):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(directory, container_id))
 
 
 def sandbox(engine: Engine, record: Container, undo: AsyncExitStack) -> Sandbox:
