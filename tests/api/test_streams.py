@@ -63,7 +63,11 @@ started: list[Behind] = []
 async def attach(call: Call) -> web.StreamResponse:
     behind = Behind(call.text("script"), call.flag("tty"), call.connection)
     started.append(behind)
-    return await streams.serve(call, behind.streams, cast(streams.Until, call.text("until", "output")))
+
+    async def begin() -> Streams:
+        return behind.streams
+
+    return await streams.serve(call, begin(), behind.streams.tty, cast(streams.Until, call.text("until", "output")))
 
 
 ROUTES = (("POST", "/attach", attach), ("POST", "/exec", attach))

@@ -91,6 +91,33 @@ def test_a_container_with_rm_restarts_with_its_files(client) -> None:
     wait_until(lambda: client("inspect", "again", check=False).returncode == 1)
 
 
+def test_links_are_variables_and_survive_a_renaming(client, sleeper: str) -> None:
+    made = client(
+        "run", "--name", "linked", "--link", f"{sleeper}:db", IMAGE, "sh", "-c", "echo $DB_NAME; grep -c db /etc/hosts"
+    )
+    assert made.stdout == "/linked/db\n1\n"
+    client("rename", sleeper, "another")
+    assert json.loads(client("inspect", "linked").stdout)[0]["HostConfig"]["Links"] == ["/another:/linked/db"]
+    client("rename", "another", sleeper)
+    client("rm", "--link", "linked/db")
+    assert client("start", "-a", "linked", check=False).stdout == "\n0\n"
+    client("rm", "linked")
+    assert "could not get container for nobody" in client("create", "--link", "nobody", IMAGE, "true", check=False).stderr
+
+
+def test_a_wait_ends_with_every_exit(client) -> None:
+    client("run", "-d", "--restart", "always", "--name", "often", IMAGE, "sh", "-c", "sleep 0.5; exit 3")
+    assert client("wait", "often").stdout == "3\n"
+    client("rm", "-f", "often")
+
+
+def test_kill_returns_when_it_is_down(client) -> None:
+    client("run", "-d", "--name", "victim", IMAGE, "sleep", "100")
+    client("kill", "victim")
+    assert (state(client, "victim")["Running"], state(client, "victim")["ExitCode"]) == (False, 137)
+    client("rm", "victim")
+
+
 def test_exec(client, sleeper: str) -> None:
     assert client("exec", sleeper, "echo", "hi").stdout == "hi\n"
     assert client("exec", "-i", sleeper, "cat", input="in\n").stdout == "in\n"

@@ -27,7 +27,7 @@ IMAGE = RunConfig(
 
 def test_the_client_wins_and_collections_unite() -> None:
     merged = merge(IMAGE, ContainerConfig(env=("A=client", "B=2", "PATH"), labels={"b": "2"}, user="root"))
-    assert merged.env == ("A=client", "B=2") and merged.labels == {"a": "1", "b": "2"}
+    assert merged.env == ("A=client", "B=2", "PATH") and merged.labels == {"a": "1", "b": "2"}
     assert (merged.user, merged.working_dir) == ("root", "/srv")
 
 

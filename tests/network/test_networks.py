@@ -302,8 +302,9 @@ async def test_ipv6_networks(tmp_path):
 async def test_hosts_and_resolv_conf(tmp_path):
     networks = await engine(tmp_path)
     await networks.create(NetworkRequest("app"))
-    host = HostConfig(extra_hosts=("db:10.1.2.3", "me:host-gateway"), dns_search=("corp",), links=("other:friend",))
     other = await start(networks, record("other"))
+    links = (f"{other.record.id}:friend",)
+    host = HostConfig(extra_hosts=("db:10.1.2.3", "me:host-gateway"), dns_search=("corp",), links=links)
     one = await start(networks, record("one", host=host, hostname="box", domainname="corp"))
     text = networks.hosts_file(one.record)
     assert text.startswith("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")

@@ -22,18 +22,19 @@ HIGH_WATER = 1 << 18
 class Inflow:
     """What the client sends after the hijack. A client that outruns its reader is held back by the transport."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport | None) -> None:
+        """`transport` is None if the client is gone already."""
         self._transport = transport
+        self._ended = transport is None
         self._chunks: deque[bytes] = deque()
         self._size = 0
-        self._ended = False
         self._waiter: asyncio.Future[None] | None = None
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Called by aiohttp, which wants to know (is this the end, what was left over)."""
         self._chunks.append(data)
         self._size += len(data)
-        if self._size > HIGH_WATER:
+        if self._size > HIGH_WATER and self._transport:
             self._transport.pause_reading()
         self._wake()
         return False, b""
@@ -52,7 +53,7 @@ class Inflow:
             await self._waiter
         data = b"".join(self._chunks)
         self._chunks.clear()
-        if self._size > HIGH_WATER:
+        if self._size > HIGH_WATER and self._transport:
             self._transport.resume_reading()
         self._size = 0
         return data
@@ -75,19 +76,18 @@ class Connection(RequestHandler):
         self._hangup: select.epoll | None = None
 
     def cancel_when_lost(self) -> None:
-        """Cancel the running handler when the client goes away."""
+        """Cancel the running handler when the client goes away; raises `ConnectionResetError` if it has."""
+        if self.transport is None:
+            raise ConnectionResetError("the client is gone")
         self._cancelled_on_loss = asyncio.current_task()
 
     def hijack(self) -> Inflow:
         """Stop speaking HTTP: what comes from now on is raw."""
-        if self.transport is None:
-            raise ConnectionResetError("the client is gone")
         self._inflow = Inflow(self.transport)
         self.set_parser(self._inflow)  # type: ignore[arg-type]  # anything that has feed_data and feed_eof
         if self._half_closed:
             self._inflow.feed_eof()
             self._watch_for_hangup()
-        self.cancel_when_lost()
         return self._inflow
 
     def eof_received(self) -> bool | None:  # type: ignore[override]

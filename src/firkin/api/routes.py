@@ -13,6 +13,7 @@ from firkin.api.handlers import (
     lifecycle,
     networks,
     stats,
+    swarm,
     system,
     transfer,
     volumes,
@@ -38,7 +39,7 @@ ROUTES: tuple[Route, ...] = (
     ("GET", "/containers/{id}/export", containers.export_),
     ("POST", "/containers/{id}/update", containers.update_),
     ("POST", "/containers/{id}/rename", containers.rename_),
-    ("DELETE", "/containers/{id}", containers.remove_),
+    ("DELETE", "/containers/{name}", containers.remove_),  # of a link: PARENT/ALIAS
     ("POST", "/containers/{id}/start", lifecycle.start_),
     ("POST", "/containers/{id}/stop", lifecycle.stop_),
     ("POST", "/containers/{id}/restart", lifecycle.restart),
@@ -86,6 +87,15 @@ ROUTES: tuple[Route, ...] = (
     ("DELETE", "/networks/{id}", networks.remove),
     ("POST", "/networks/{id}/connect", networks.connect),
     ("POST", "/networks/{id}/disconnect", networks.disconnect),
+    # Refused, as by a Docker that is in no swarm and has no plug-ins
+    ("GET", "/swarm", swarm.not_a_manager),
+    ("POST", "/swarm/update", swarm.not_a_manager),
+    ("GET", "/swarm/unlockkey", swarm.not_a_manager),
+    ("POST", "/swarm/leave", swarm.not_a_member),
+    *(("GET", f"/{kind}", swarm.not_a_manager) for kind in ("nodes", "services", "tasks", "secrets", "configs")),
+    *(("GET", f"/{kind}/{{id}}", swarm.not_a_manager) for kind in ("nodes", "services", "tasks", "secrets", "configs")),
+    *(("POST", f"/{kind}/create", swarm.not_a_manager) for kind in ("services", "secrets", "configs")),
+    ("GET", "/plugins", swarm.no_plugins),
     # Firkin's own
     ("POST", "/firkin/plan", firkin.plan),
     ("POST", "/firkin/images/from-host", firkin.from_host),

@@ -7,9 +7,13 @@ Source: Docker Engine API, `POST /containers/{id}/attach`, "Hijacking" and "Stre
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
+import socket
 import struct
-from collections.abc import AsyncIterator
+import termios
+from collections.abc import AsyncIterator, Awaitable
 from typing import Literal
 
 from aiohttp import web
@@ -25,6 +29,8 @@ MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 Output = tuple[int, bytes]  # stream 1 or 2, data
 Until = Literal["output", "input", "either"]
 
+_HEADERS_PATIENCE, _PAUSE = 2.0, 0.001  # seconds, for a client to read them
+
 _header = struct.Struct(">B3xL").pack
 
 
@@ -38,20 +44,23 @@ def media_type(dialect: Dialect, tty: bool) -> str:
 
 
 async def serve(
-    call: Call, streams: Streams, until: Until = "output", past: AsyncIterator[Output] | None = None
+    call: Call, beginning: Awaitable[Streams], tty: bool, until: Until = "output", past: AsyncIterator[Output] | None = None
 ) -> web.StreamResponse:
-    """Take the connection over and copy both ways `until` the end of output, of input, or of either; or until the client
-    leaves or detaches. `past` is sent first. The client's half-close is the end of input."""
+    """Take the connection over, begin, and copy both ways `until` the end of output, of input, or of either; or until the
+    client leaves or detaches. `past` is sent first. The client's half-close is the end of input.
+
+    The answer's headers go out before anything begins, so that no output can be as early as they are (see `_be_read`)."""
+    inflow = call.connection.hijack()
+    try:
+        await call.request.writer.write(_greeting(call, tty))
+    except ConnectionError:
+        pass  # the client is gone; what it asked for begins all the same
+    streams = await beginning
     copying_in: asyncio.Task[None] | None = None
     try:
-        inflow = call.connection.hijack()
+        call.connection.cancel_when_lost()
         copying_in = asyncio.create_task(_copy_in(inflow, streams, until == "either"))
-        await call.request.writer.write(_greeting(call, streams.tty))
-        if past is not None:
-            async for output in past:
-                await _send(call, streams.tty, output)
-        while (item := await streams.read()) is not None:
-            await _send(call, streams.tty, item)
+        await _copy_out(call, streams, tty, past)
         if until == "input":
             await copying_in
     except ConnectionError:
@@ -61,6 +70,34 @@ async def serve(
             copying_in.cancel()
         await streams.close()
     return Finished()
+
+
+async def _copy_out(call: Call, streams: Streams, tty: bool, past: AsyncIterator[Output] | None) -> None:
+    if past is not None:
+        await _be_read(call)
+        async for output in past:
+            await _send(call, tty, output)
+    first = True
+    while (item := await streams.read()) is not None:
+        if first and past is None:
+            await _be_read(call)
+        first = False
+        await _send(call, tty, item)
+
+
+async def _be_read(call: Call) -> None:
+    """Until the client has read the headers. Many clients (docker-py's urllib3 for one) read them through a buffer, which
+    they leave for the bare socket afterwards: what arrived together with the headers would be lost. Docker is spared this
+    by being slow. A unix socket tells how much of what was sent is still unread (unix(7), SIOCOUTQ)."""
+    transport = call.request.transport
+    if transport is None or (sock := transport.get_extra_info("socket")).family != socket.AF_UNIX:
+        return
+    unread, deadline = array.array("i", [0]), asyncio.get_running_loop().time() + _HEADERS_PATIENCE
+    while asyncio.get_running_loop().time() < deadline:
+        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, unread)
+        if not unread[0] or transport.is_closing():
+            return
+        await asyncio.sleep(_PAUSE)
 
 
 def _greeting(call: Call, tty: bool) -> bytes:

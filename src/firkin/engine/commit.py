@@ -5,12 +5,14 @@ Source: Docker Engine API, `POST /commit`; the container is paused meanwhile unl
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from firkin.engine import pause as pausing
 from firkin.engine.engine import Engine
 from firkin.engine.merge import merge
+from firkin.errors import Conflict, NotFound
 from firkin.images.changes import apply_changes
 from firkin.images.make import Recipe
 from firkin.model import ContainerConfig
@@ -42,12 +44,23 @@ async def commit(
     )
     async with AsyncExitStack() as undo:
         if pause and record.state.status == "running":
-            await pausing.pause(engine, record.id)
-            undo.push_async_callback(pausing.unpause, engine, record.id)
+            await _hold_still(engine, record.id, undo)
         image = await engine.images.commit(base, engine.snapshots.diff(record.id), recipe, name)
     familiar = parse_reference(name).with_default_tag().familiar if name else ""
     engine.events.container("commit", record, comment=comment, imageID=image.id, imageRef=familiar)
     return image.id
+
+
+async def _hold_still(engine: Engine, container_id: str, undo: AsyncExitStack) -> None:
+    """Paused until it is undone; a container that has ended, or ends meanwhile, is still enough."""
+
+    async def go_on() -> None:
+        with contextlib.suppress(Conflict, NotFound):
+            await pausing.unpause(engine, container_id)
+
+    with contextlib.suppress(Conflict):
+        await pausing.pause(engine, container_id)
+        undo.push_async_callback(go_on)
 
 
 def _run_config(config: ContainerConfig) -> RunConfig:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 
+from firkin.engine import links
 from firkin.engine.engine import Engine
 from firkin.engine.host_defaults import with_defaults, with_hostname
 from firkin.engine.merge import command_line, merge
@@ -37,6 +38,7 @@ async def create(engine: Engine, request: CreateRequest) -> Created:
         host = with_defaults(engine, request.host)
         validate(engine, config, host)
         check_network_mode(request.config, host)
+        host = replace(host, links=links.resolve(engine, host.links))
     container_id = new_id()
     async with AsyncExitStack() as undo:
         name = _take_name(engine, request.name, container_id)

@@ -10,13 +10,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from firkin.engine import failures
+from firkin.engine import failures, links
 from firkin.engine.detach import parse_keys
 from firkin.engine.engine import Engine, ExecSession
 from firkin.engine.states import require
 from firkin.engine.streams import Streams, pipe_pair
 from firkin.engine.table import Live, StdinPipe
-from firkin.errors import Conflict, FirkinError, Internal, Invalid, NotFound
+from firkin.errors import Conflict, FirkinError, Invalid, NotFound
 from firkin.ids import new_id
 from firkin.model import Container, Exec, ExecRequest
 from firkin.runtime.client import SpawnFailed
@@ -45,10 +45,8 @@ def inspect(engine: Engine, exec_id: str) -> Exec:
     return _session(engine, exec_id).record
 
 
-async def start(
-    engine: Engine, exec_id: str, detach: bool = False, tty: bool | None = None, console_size: tuple[int, int] = (0, 0)
-) -> Streams | None:
-    """Run it. Returns the client's streams, or None when detached; raises `Conflict` when it has run before."""
+def claim(engine: Engine, exec_id: str, console_size: tuple[int, int] = (0, 0)) -> ExecSession:
+    """The session, about to be started by the caller and by nobody else; raises `Conflict` when it has run before."""
     session = _session(engine, exec_id)
     entry = engine.containers.find(session.record.container_id)
     if session.record.running:
@@ -56,30 +54,46 @@ async def start(
     if session.record.exit_code is not None:
         raise Conflict(f"exec command {exec_id} has already run")
     require("exec", entry.record)
-    if entry.live is None:
-        raise Internal(f"exec in {entry.id}: no process")
     request = session.record.request
     if console_size != (0, 0):
         request = replace(request, console_size=console_size)
-    session.record = replace(session.record, running=True)
+    session.record = replace(session.record, request=request, running=True)
+    return session
+
+
+async def start(engine: Engine, session: ExecSession) -> Streams:
+    """Run what was claimed. Returns the client's streams, or if that fails streams which say so."""
     try:
-        outputs = await _spawn(engine, session, request, entry.live, detach)
+        outputs = await _launch(engine, session, detach=False)
     except FirkinError as error:
-        session.record = replace(session.record, running=False, exit_code=session.record.exit_code or 126)
-        if detach:
-            raise
         return _words(error.message)
-    engine.events.container(_action("exec_start", request), entry.record, execID=exec_id)
-    return None if detach else _streams(session, request, outputs)
+    return _streams(session, session.record.request, outputs)
+
+
+async def start_detached(engine: Engine, session: ExecSession) -> None:
+    """Run what was claimed with nobody on its streams; raises what the failing step says."""
+    await _launch(engine, session, detach=True)
+
+
+async def _launch(engine: Engine, session: ExecSession, detach: bool) -> dict[int, int]:
+    entry = engine.containers.find(session.record.container_id)
+    request = session.record.request
+    try:
+        if entry.live is None:
+            raise Conflict(f"container {entry.id} is not running")
+        outputs = await _spawn(engine, session, request, entry.live, detach)
+    except FirkinError:
+        session.record = replace(session.record, running=False, exit_code=session.record.exit_code or 126)
+        raise
+    engine.events.container(_action("exec_start", request), entry.record, execID=session.record.id)
+    return outputs
 
 
 async def run(engine: Engine, ref: str, request: ExecRequest, limit: int) -> tuple[int, bytes]:
     """Create, start and wait: (exit code, the first `limit` bytes of its output)."""
     exec_id = await create(engine, ref, request)
     session = engine.execs[exec_id]
-    streams = await start(engine, exec_id)
-    if streams is None:
-        raise Internal(f"exec {exec_id}: no streams")
+    streams = await start(engine, claim(engine, exec_id))
     output = b""
     try:
         while (item := await streams.read()) is not None:
@@ -139,7 +153,8 @@ async def _spawn(engine: Engine, session: ExecSession, request: ExecRequest, liv
 def _plan(
     engine: Engine, record: Container, exec_id: str, request: ExecRequest, live: Live, fds: dict[str, int]
 ) -> dict[str, Any]:
-    process = build_exec(record, request, engine.machine, Sandbox(rootfs="/", cgroup=live.cgroup))
+    surroundings = Sandbox(rootfs="/", cgroup=live.cgroup, environment=links.environment(engine, record))
+    process = build_exec(record, request, engine.machine, surroundings)
     seccomp = seccomp_of(record, engine.machine)
     stdin, stdout, stderr = (name if name in fds else "null" for name in ("stdin", "stdout", "stderr"))
     return exec_plan(

@@ -77,8 +77,7 @@ async def container_ended(engine: Engine, entry: Entry, live: Live, code: int, t
         engine.events.container("oom", entry.record)
     engine.events.container("die", entry.record, exitCode=str(code), execDuration=str(int(time.monotonic() - live.started)))
     usage_events.given_back(engine, entry.record)
-    if not again:
-        wait.exited(entry)
+    wait.exited(entry)  # also if it starts again, which dockerd tells nobody who waits for an exit
     await _afterwards(engine, entry, live, again)
 
 
@@ -111,7 +110,7 @@ def _settled(record: Container, again: bool, **changes: object) -> Container:
         for name, endpoint in record.endpoints.items()
     }
     state = replace(record.state, status="restarting" if again else "exited", pid=0, **changes)  # type: ignore[arg-type]
-    return replace(record, state=state, endpoints=endpoints, ports={})
+    return replace(record, state=state, endpoints=endpoints, ports={}, restart_count=record.restart_count + again)
 
 
 async def _afterwards(engine: Engine, entry: Entry, live: Live, again: bool) -> None:
@@ -130,8 +129,6 @@ async def _start_again(engine: Engine, entry: Entry) -> None:
     """Wait out the delay, then start; a person's stop cancels this task."""
     try:
         await asyncio.sleep(restart.delay(entry.failures))
-        record = entry.record
-        engine.containers.save(entry, replace(record, restart_count=record.restart_count + 1))
         entry.restarting = None
         await start.start_again(engine, entry)
     except asyncio.CancelledError:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal as signals
 
+from firkin.engine import wait
 from firkin.engine.engine import Engine
 from firkin.engine.states import require
 from firkin.engine.table import Entry
 from firkin.errors import NotFound
 from firkin.runtime.spec import stop_signal
+
+_PATIENCE = 10  # seconds
 
 
 async def kill(engine: Engine, ref: str, signal: str = "") -> None:
@@ -24,8 +28,11 @@ async def kill(engine: Engine, ref: str, signal: str = "") -> None:
     require("kill", entry.record, ref)
     if number in (signals.SIGKILL, stop_signal(entry.record.config.stop_signal or "TERM")):
         entry.stop_requested = True
+    gone = await wait.begin(engine, entry.id)
     send(entry, number)
     engine.events.container("kill", entry.record, signal=str(int(number)))
+    if number == signals.SIGKILL:  # as dockerd: whoever looks afterwards finds it down
+        await asyncio.wait((gone,), timeout=_PATIENCE)
 
 
 def send(entry: Entry, number: int) -> None:

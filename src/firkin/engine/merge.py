@@ -13,18 +13,12 @@ from firkin.oci.image import RunConfig
 
 
 def _environment(image: tuple[str, ...], client: tuple[str, ...]) -> tuple[str, ...]:
-    """The image's variables, then the client's; a client's variable replaces the image's in its place, and a bare
-    `NAME` removes it."""
-    merged = {entry.partition("=")[0]: entry for entry in image}
-    for entry in client:
-        name, equals, _ = entry.partition("=")
-        if not name:
-            raise Invalid(f"invalid environment variable: {entry}")
-        if equals:
-            merged[name] = entry
-        else:
-            merged.pop(name, None)
-    return tuple(merged.values())
+    """The client's variables, then those of the image's that they do not replace. A bare `NAME` is kept: it tells the
+    start to leave the variable out."""
+    names = {entry.partition("=")[0] for entry in client}
+    if "" in names:
+        raise Invalid(f"invalid environment variable: {next(entry for entry in client if entry[:1] in ('', '='))}")
+    return (*client, *(entry for entry in image if entry.partition("=")[0] not in names))
 
 
 def _healthcheck(image: RunConfig, client: Healthcheck | None) -> Healthcheck | None:

@@ -10,17 +10,15 @@ from firkin.engine.engine import Engine
 from firkin.engine.kill import send
 from firkin.engine.states import is_up, require
 from firkin.engine.table import Entry
-from firkin.errors import Conflict, FirkinError, Unsupported
+from firkin.errors import Conflict, FirkinError
 from firkin.model import Container
 
 _KILL_PATIENCE = 10.0
 
 
-async def remove(engine: Engine, ref: str, force: bool = False, volumes: bool = False, link: bool = False) -> None:
+async def remove(engine: Engine, ref: str, force: bool = False, volumes: bool = False) -> None:
     """Raises `Conflict` when it runs and `force` is not set, or when another removal is under way."""
     entry = engine.containers.find(ref)
-    if link:
-        raise Unsupported("remove link: legacy links are not supported")
     if entry.removing:
         raise Conflict(f"removal of container {ref} is already in progress")
     if not force:

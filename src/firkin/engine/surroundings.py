@@ -11,6 +11,7 @@ import os
 import shutil
 from contextlib import AsyncExitStack
 
+from firkin.engine import links
 from firkin.engine.engine import Engine
 from firkin.errors import Conflict, Internal, reason
 from firkin.model import Container
@@ -65,6 +66,7 @@ def sandbox(engine: Engine, record: Container, undo: AsyncExitStack) -> Sandbox:
         cgroup=cgroup_path(engine, record),
         files=_files(engine, record),
         shm=_shared_memory(engine, record, undo),
+        environment=links.environment(engine, record),
         namespaces={
             kind: _namespace(engine, mode, kind)
             for kind, mode in (

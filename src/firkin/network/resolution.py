@@ -82,11 +82,10 @@ class Resolution:
         lines = []
         for own in members if container.host.links else ():
             for other_id, other in self._directory.members(own.network.id).items():
-                for name, _, alias in (link.partition(":") for link in container.host.links):
-                    if name.removeprefix("/") in (other.container_name, other_id) and not own.network.resolves_names:
-                        lines.append(
-                            (other.endpoint.ip_address, f"{alias or name} {short_id(other_id)} {other.container_name}")
-                        )
+                for linked_id, _, alias in (link.partition(":") for link in container.host.links):
+                    if linked_id == other_id and not own.network.resolves_names:
+                        names = dict.fromkeys((alias, short_id(other_id), other.container_name))
+                        lines.append((other.endpoint.ip_address, " ".join(names)))
         return lines
 
 

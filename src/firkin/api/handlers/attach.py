@@ -10,6 +10,7 @@ from firkin.api import streams
 from firkin.api.call import Call
 from firkin.api.times import parse_seconds, rfc3339_fixed
 from firkin.engine import attach, listing, logs
+from firkin.engine.streams import Streams
 from firkin.errors import Invalid, Unsupported
 from firkin.model import AttachRequest, LogEntry, LogRequest
 
@@ -27,7 +28,11 @@ async def attach_(call: Call) -> web.StreamResponse:
     )
     past = await _past(call, wanted) if wanted.logs and (wanted.stdout or wanted.stderr) else None
     attached = await attach.attach(call.engine, call.params["id"], wanted)
-    return await streams.serve(call, attached, _until(call, wanted), past)
+
+    async def streams_at_once() -> Streams:
+        return attached
+
+    return await streams.serve(call, streams_at_once(), attached.tty, _until(call, wanted), past)
 
 
 def _until(call: Call, wanted: AttachRequest) -> streams.Until:

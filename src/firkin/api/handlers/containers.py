@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from aiohttp import web
 
 from firkin.api import answers, create_request, filters, shape_container, shape_summary
 from firkin.api.call import Call
 from firkin.api.decode import decode
-from firkin.engine import changes, create, export, listing, remove, rename, top, update
+from firkin.engine import changes, create, export, links, listing, remove, rename, top, update
 from firkin.errors import FirkinError
 from firkin.model import Container, Resources, RestartPolicy
 
@@ -41,6 +42,7 @@ async def create_(call: Call) -> web.StreamResponse:
 
 async def inspect(call: Call) -> web.StreamResponse:
     record = listing.find(call.engine, call.params["id"])
+    record = replace(record, host=replace(record.host, links=links.shown(call.engine, record)))
     sizes = await listing.sizes(call.engine, record.id) if call.flag("size") else None
     execs = [i for i, s in call.engine.execs.items() if s.record.container_id == record.id and s.record.running]
     return answers.json(shape_container.inspect(record, call.engine.layout, call.dialect, execs, sizes))
@@ -64,7 +66,10 @@ async def rename_(call: Call) -> web.StreamResponse:
 
 
 async def remove_(call: Call) -> web.StreamResponse:
-    await remove.remove(call.engine, call.params["id"], call.flag("force"), call.flag("v"), call.flag("link"))
+    if call.flag("link"):
+        await links.remove(call.engine, call.params["name"])
+    else:
+        await remove.remove(call.engine, call.params["name"], call.flag("force"), call.flag("v"))
     return answers.empty()
 
 

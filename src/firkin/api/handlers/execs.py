@@ -27,11 +27,13 @@ async def start(call: Call) -> web.StreamResponse:
     detach, size = bool(document.get("Detach")), document.get("ConsoleSize") or (0, 0)
     if not (isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(n, int) and 0 <= n < 1 << 16 for n in size)):
         raise Invalid("invalid JSON: Expected two numbers - at `ConsoleSize`")
-    attached = await exec.start(call.engine, call.params["id"], detach, bool(document.get("Tty")), (size[0], size[1]))
-    if attached is None:
+    session = exec.claim(call.engine, call.params["id"], (size[0], size[1]))
+    if detach:
+        await exec.start_detached(call.engine, session)
         return answers.empty(200)
-    request = exec.inspect(call.engine, call.params["id"]).request
-    return await streams.serve(call, attached, _until(request))
+    # Whether output comes in frames is said here, not by whether the process has a terminal.
+    attached = exec.start(call.engine, session)
+    return await streams.serve(call, attached, bool(document.get("Tty")), _until(session.record.request))
 
 
 def _until(request: ExecRequest) -> streams.Until:
