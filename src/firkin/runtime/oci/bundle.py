@@ -1,0 +1,92 @@
+"""A bundle: its directory, its configuration, and what both must have before anything is made for them.
+
+Source: runtime-spec bundle.md, config.md "Root"; runc libcontainer/configs/validate.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from firkin.errors import Invalid
+from firkin.oci.runtime_config import from_json
+from firkin.runtime.oci.record import read
+from firkin.runtime.validate import validate
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firkin.oci.runtime_config import Config, Hook
+
+
+class Bundle:
+    """`data` is the configuration as it lay there; `path` and `rootfs` are absolute."""
+
+    def __init__(self, path: str, data: bytes, config: Config, rootfs: str) -> None:
+        self.path, self.data, self.config, self.rootfs = path, data, config, rootfs
+
+
+def load(directory: str) -> Bundle:
+    """Read it, having changed to it: hooks and relative paths start there."""
+    if directory:
+        _enter(directory)
+    try:
+        data = read("config.json")
+    except FileNotFoundError:
+        raise Invalid("JSON specification file config.json not found") from None
+    config = from_json(data)
+    here = os.getcwd()
+    validate(config)
+    _check(config)
+    return Bundle(here, data, config, _rootfs(config, here))
+
+
+def _enter(directory: str) -> None:
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise Invalid(f"chdir {directory}: {os.strerror(error.errno or 0).lower()}") from None
+
+
+def _rootfs(config: Config, here: str) -> str:
+    """The directory root.path names, without links in it, so that the mount goes where it is."""
+    if config.root is None:
+        raise Invalid("root: required, and not given")
+    if not config.root.path:
+        raise Invalid("root.path: required, and not given")
+    path = os.path.realpath(os.path.join(here, config.root.path))
+    if not os.path.isdir(path):
+        number = errno.ENOTDIR if os.path.lexists(path) else errno.ENOENT
+        raise Invalid(f"root.path: invalid rootfs: stat {path}: {os.strerror(number).lower()}")
+    if path == "/":
+        raise Invalid("root.path: invalid rootfs: it is the host's own root")
+    return path
+
+
+def _check(config: Config) -> None:
+    """What more a runtime's own command needs."""
+    if not any(one.type == "mount" for one in config.linux.namespaces):
+        raise Invalid("linux.namespaces: a mount namespace is required")
+    for kind, hooks in _hooks(config):
+        for index, hook in enumerate(hooks):
+            _check_hook(f"hooks.{kind}[{index}]", hook)
+
+
+def _hooks(config: Config) -> list[tuple[str, tuple[Hook, ...]]]:
+    hooks = config.hooks
+    if not hooks:
+        return []
+    return [
+        ("prestart", hooks.prestart),
+        ("createRuntime", hooks.create_runtime),
+        ("createContainer", hooks.create_container),
+        ("startContainer", hooks.start_container),
+        ("poststart", hooks.poststart),
+        ("poststop", hooks.poststop),
+    ]
+
+
+def _check_hook(where: str, hook: Hook) -> None:
+    if not hook.path.startswith("/"):
+        raise Invalid(f"{where}.path: must be an absolute path, got {hook.path!r}")
+    if hook.timeout is not None and hook.timeout <= 0:
+        raise Invalid(f"{where}.timeout: must be greater than zero, got {hook.timeout}")

@@ -1,0 +1,101 @@
+"""A container's cgroup: where `linux.cgroupsPath` lies, its limits, and refusing what this kernel cannot limit.
+
+Source: runtime-spec config-linux.md "Cgroups Path"; runc libcontainer/cgroups/fs (a relative path is below the caller's own
+group; fs2: beside it), libcontainer/specconv (device rules of every container).
+"""
+
+from __future__ import annotations
+
+import os
+
+from firkin.errors import Invalid, Unsupported
+from firkin.linux.cgroup import Cgroups
+from firkin.oci.runtime_resources import DeviceRule, Resources
+from firkin.runtime import defaults
+from firkin.runtime.cgroup_settings import cgroup_settings, device_rules
+from firkin.runtime.cgroup_support import lacking, unconvertible
+from firkin.runtime.oci.record import read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firkin.oci.runtime_config import Config
+    from firkin.runtime.cgroup_settings import Setting
+
+# Field of `linux.resources` -> a controller that has it.
+_CONTROLLERS = {"memory": "memory", "cpu": "cpu", "pids": "pids", "block_io": "blkio", "hugepage_limits": "hugetlb"}
+_WORDS = {"block_io": "blockIO", "hugepage_limits": "hugepageLimits"}
+_FIELDS = {"hugetlb": "hugepageLimits", "blkio": "blockIO", "io": "blockIO", "cpuset": "cpu"}  # by the control file
+_NEEDED = (DeviceRule(False, access="rwm"),)
+
+
+class Place:
+    """The hierarchies, and the group's path below each; `wanted` is how the configuration calls it."""
+
+    def __init__(self, cgroups: Cgroups, path: str) -> None:
+        self.cgroups, self.path = cgroups, path
+        self.existed = cgroups.exists(path)
+
+    def make(self, resources: Resources) -> None:
+        """With every limit in force. Nothing is left behind when that fails."""
+        settings = wanted(self.cgroups, resources)
+        rules = device_rules(resources.replace(devices=(*_NEEDED, *resources.devices, *defaults.RUNTIME_DEVICE_RULES)))
+        if self.existed:
+            missing = self.cgroups.adopt(self.path, settings, rules)
+        else:
+            missing = self.cgroups.create(self.path, settings, rules)
+        try:
+            refuse_missing(missing, settings)
+        except Unsupported:
+            self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        if not self.existed:
+            self.cgroups.remove(self.path)
+
+
+def place(config: Config, name: str, systemd: bool) -> Place:
+    """Of the container called `name`."""
+    path = config.linux.cgroups_path
+    if systemd:
+        runs = os.path.isdir("/run/systemd/system")
+        why = "asking systemd for groups is not implemented" if runs else "systemd not running on this host"
+        raise Unsupported(f"linux.cgroupsPath: {why}, cannot use systemd cgroups manager")
+    if ".." in path.split("/"):
+        raise Invalid(f"linux.cgroupsPath: {path!r} leads out of its hierarchy")
+    cgroups = Cgroups.detect()
+    if path.startswith("/"):
+        return Place(cgroups, "/" + path.strip("/"))
+    below, own = "/" + (path or name).strip("/"), _own_groups()
+    if cgroups.unified:
+        # Beside our own group: as long as we are in that, it can give no controllers to groups below it.
+        return Place(cgroups, os.path.dirname(own[""]).rstrip("/") + below)
+    return Place(cgroups.below(own), below)
+
+
+def _own_groups() -> dict[str, str]:
+    """Controller ("" for version 2) -> this process's own group; cgroups(7)."""
+    found = {}
+    for line in read("/proc/self/cgroup").decode().splitlines():
+        _, controllers, path = line.split(":", 2)
+        found.update(dict.fromkeys(controllers.split(","), path))
+    return found
+
+
+def wanted(cgroups: Cgroups, resources: Resources, present_swap: int = -1, used: int = 0) -> list[Setting]:
+    """The writes for `resources`. Raises `Unsupported` for a limit that no controller here can set."""
+    for field, controller in _CONTROLLERS.items():
+        there = cgroups.version(controller) or (field == "block_io" and cgroups.version("io"))
+        if getattr(resources, field) and not there:
+            word = _WORDS.get(field, field)
+            raise Unsupported(f"linux.resources.{word}: this kernel has no {controller} controller to set it with")
+    if field := next(unconvertible(resources, cgroups.version), ""):
+        raise Unsupported(f"linux.resources.{field}: this machine's cgroups have nothing to set it with")
+    return cgroup_settings(resources, cgroups.version, present_swap, used)
+
+
+def refuse_missing(missing: list[str], settings: list[Setting]) -> None:
+    """`missing`: the control files of `settings` that are not there."""
+    if name := lacking(missing, settings):
+        prefix = name.partition(".")[0]
+        raise Unsupported(f"linux.resources.{_FIELDS.get(prefix, prefix)}: this kernel has no {name}")

@@ -1,0 +1,144 @@
+"""From the command line to an exit code: the global flags, which command, its flags, run it, report what went wrong.
+
+Exit codes are runc's: 255 for `exec`, 3 for a command that does not exist, 1 for everything else. The process ends with
+`os._exit`: tearing the interpreter down would cost every command a millisecond.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from firkin import __version__
+from firkin.errors import Invalid
+from firkin.oci.runtime_config import OCI_VERSION
+from firkin.runtime.oci import flags
+from firkin.runtime.oci.context import Context
+from firkin.runtime.oci.failure import Log, Usage, told
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+NAME = "firkin-oci"
+DEFAULT_ROOT = "/run/firkin-oci"
+GLOBAL_FLAGS = (
+    ("debug", flags.SWITCH, "", "enable debug logging"),
+    ("log", flags.TEXT, "", "file to write the log to (default: standard error)"),
+    ("log-format", flags.TEXT, "", "format of the log: text (default) or json"),
+    ("root", flags.TEXT, "", f"directory of the containers' state, on a tmpfs (default: {DEFAULT_ROOT})"),
+    ("criu", flags.TEXT, "", "path to the criu program for checkpoint and restore (default: criu)"),
+    ("systemd-cgroup", flags.SWITCH, "", 'cgroups are made by systemd; cgroupsPath is "slice:prefix:name"'),
+    ("rootless", flags.TEXT, "", "go on without cgroups where they may not be made: true, false or auto (default)"),
+    ("help", flags.SWITCH, "h", "show help"),
+    ("version", flags.SWITCH, "v", "print the version"),
+)
+HELP = ("help", flags.SWITCH, "h", "show help")
+
+# Command -> what it does; each is a module of `commands`, read only when it is run.
+COMMANDS = {
+    "checkpoint": "checkpoint a running container",
+    "create": "create a container",
+    "delete": "delete any resources held by the container",
+    "events": "display container events such as OOM notifications, cpu, memory, and IO usage statistics",
+    "exec": "execute new process inside the container",
+    "features": "show the enabled features",
+    "kill": "send a signal (default: SIGTERM) to the container's init process",
+    "list": "list the containers with the given root",
+    "pause": "suspend all processes inside the container",
+    "ps": "display the processes running inside a container",
+    "restore": "restore a container from a previous checkpoint",
+    "resume": "resume all processes that have been paused",
+    "run": "create and run a container",
+    "spec": "create a new specification file",
+    "start": "execute the user defined process in a created container",
+    "state": "output the state of a container",
+    "update": "update container resource constraints",
+}
+_SIGNALLED = 130
+_UNKNOWN_COMMAND = 3
+_EXEC_FAILED = 255
+
+
+def main(words: list[str], together: Any) -> None:
+    """Run the command line and end the process. `together`: see `__main__`."""
+    log, name = Log(), ""
+    try:
+        options, rest = flags.parse(GLOBAL_FLAGS, words)
+        log, name = _log(options), rest[0] if rest else "help"
+        code = _run(log, options, name, rest[1:])
+    except KeyboardInterrupt:
+        code = _SIGNALLED
+    except Exception as error:  # also one that nobody foresaw: what was begun has been undone on its way here
+        if isinstance(error, Usage):
+            print(f"Incorrect Usage: {error.message}\n", file=sys.stderr)
+        if log.debugging:
+            sys.excepthook(type(error), error, error.__traceback__)
+        log.error(_PREFIXES.get(name, "") + told(error))
+        code = _EXEC_FAILED if name == "exec" else 1
+    if together.read and not code:
+        together.keep()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    sys.stderr.flush()
+    os._exit(code)
+
+
+_PREFIXES = {"run": f"{NAME} run failed: ", "create": f"{NAME} create failed: ", "exec": "exec failed: "}
+
+
+def _log(options: flags.Options) -> Log:
+    form = options.text("log-format", "text")
+    if form not in ("text", "json"):
+        raise Invalid(f'invalid log-format: "{form}"')
+    path = options.text("log")
+    return Log("" if path == "/dev/stderr" else path, form == "json", options.on("debug"))
+
+
+def _run(log: Log, options: flags.Options, name: str, words: list[str]) -> int:
+    if options.on("version"):
+        print(f"{NAME} version {__version__}\nspec: {OCI_VERSION}")
+        return 0
+    if options.on("help") or name in ("help", "h"):
+        print(_overview(), end="")
+        return 0
+    if name not in COMMANDS:
+        log.error(f"No help topic for '{name}'")
+        return _UNKNOWN_COMMAND
+    module = load(name)
+    given, arguments = flags.parse((*module.FLAGS, HELP), words)
+    if given.on("help"):
+        print(_usage(name, module), end="")
+        return 0
+    least, most = module.ARGUMENTS
+    if not least <= len(arguments) <= most:
+        wanted = f"exactly {least}" if least == most else f"a minimum of {least}"
+        raise Invalid(f'{NAME}: "{name}" requires {wanted} argument(s)')
+    root = os.path.abspath(options.text("root") or _default_root())
+    code: int = module.main(Context(log, root, options.on("systemd-cgroup"), options.text("criu", "criu"), given, arguments))
+    return code
+
+
+def load(name: str) -> Any:
+    """The module of a command. Imported on demand: reading them all would take longer than most of them do."""
+    return __import__(f"firkin.runtime.oci.commands.{name}", fromlist=["main"])
+
+
+def _default_root() -> str:
+    directory = os.environ.get("XDG_RUNTIME_DIR", "")
+    return f"{directory}/firkin-oci" if directory and os.geteuid() else DEFAULT_ROOT
+
+
+def _overview() -> str:
+    rows = "".join(f"   {name.ljust(12)}{text}\n" for name, text in COMMANDS.items())
+    head = f"NAME:\n   {NAME} - Open Container Initiative runtime\n\n"
+    usage = f"USAGE:\n   {NAME} [global options] command [command options] [arguments...]\n\n"
+    return f"{head}{usage}COMMANDS:\n{rows}\nGLOBAL OPTIONS:\n{flags.describe(GLOBAL_FLAGS)}"
+
+
+def _usage(name: str, module: Any) -> str:
+    head = f"NAME:\n   {NAME} {name} - {COMMANDS[name]}\n\n"
+    usage = f"USAGE:\n   {NAME} {name} [command options] {module.WORDS}\n\n"
+    return f"{head}{usage}OPTIONS:\n{flags.describe((*module.FLAGS, HELP))}"
