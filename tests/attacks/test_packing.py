@@ -1,0 +1,69 @@
+"""Files packed while they change: for `docker cp`, `export` and `commit` of a running container."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import time
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from firkin.linux import inotify
+from tests.attacks.rig import IMAGE, Rig, swapping
+from tests.attacks.test_copying import get
+
+_IN_OPEN = 0x20
+CHURN = """
+mkdir -p /t/d/e; cd /t
+(while :; do echo x > a; mv a b; rm b; mkdir -p c/d; rmdir c/d c; ln -s / c; rm c; done) &
+(while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx >> grows; done) &
+while :; do head -c 100000 /dev/zero > shrinks; : > shrinks; done
+"""
+
+
+def test_what_changes_meanwhile_is_left_out_or_cut(rig: Rig) -> None:
+    """A container's own doings must not spoil the copy of the rest."""
+    with rig.held("--cpus", "0.7", IMAGE, "sh", "-c", CHURN) as container:
+        time.sleep(0.2)
+        for _ in range(15):
+            status, body = get(rig, container, "/t")
+            assert status == 200
+            with tarfile.open(fileobj=BytesIO(body)) as tar:
+                assert {"t", "t/d", "t/d/e"} <= set(tar.getnames())
+
+
+@pytest.mark.parametrize("path", ["/t/queue", "/t/huge", "/t/memory", "/t"])
+def test_a_file_that_never_ends(rig: Rig, path: str) -> None:
+    """A queue nobody writes to, a device, a file of exbibytes: no copy waits for ever, and the first two are packed as what they are."""
+    script = "mkdir /t; mkfifo /t/queue; mknod /t/memory c 1 5; truncate -s 4E /t/huge; sleep 1000"
+    with rig.held(IMAGE, "sh", "-c", script) as container:
+        time.sleep(0.2)
+        connection = rig.engine.api()
+        connection.request("GET", f"/containers/{container}/archive?path={path}")
+        reply = connection.getresponse()
+        assert reply.status in (200, 404) and len(reply.read(1 << 20)) <= 1 << 20
+        connection.close()
+        assert rig.alive()
+
+
+def test_a_file_swapped_for_a_device_is_not_opened(rig: Rig, tmp_path: Path) -> None:
+    """The engine's helpers are in no device cgroup: to open a node is to the host what its driver makes of it, which for a
+    watchdog is a reboot. In their mount namespace no device can be opened at all."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (volume / "file").write_text("plain")
+    os.mknod(volume / "node", 0o20666, os.makedev(1, 3))
+    watch = inotify.watch(str(volume / "node"), _IN_OPEN)
+    try:
+        with rig.held(f"-v{volume}:/v", IMAGE, "sleep", "1000") as container, swapping(volume / "file", volume / "node"):
+            for _ in range(25):
+                get(rig, container, "/v/file")
+        with pytest.raises(BlockingIOError):
+            os.read(watch, 4096)
+        os.close(os.open(volume / "file", os.O_RDONLY))
+        os.close(os.open(volume / "node", os.O_RDONLY))
+        assert os.read(watch, 4096)  # one of them was the node: it would have been seen
+    finally:
+        os.close(watch)
