@@ -1,0 +1,1 @@
+"""Fuzzing: whatever an image, a registry or a client sends, each parser keeps its one-sentence promise."""
