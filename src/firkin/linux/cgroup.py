@@ -11,53 +11,13 @@ Source: Linux Documentation/admin-guide/cgroup-v1/*.rst and cgroup-v2.rst, cgrou
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found] # without its enumerations
 import errno
 import os
-import signal
 import time
 
-from firkin.linux import cgroup_bpf
-
-# Version 1 hierarchies that every container joins; others (net_cls, perf_event, name=systemd) are left alone.
-V1_CONTROLLERS = ("cpuset", "cpu", "cpuacct", "memory", "devices", "freezer", "blkio", "pids", "hugetlb")
-V2_DELEGATED = ("cpuset", "cpu", "io", "memory", "pids", "hugetlb")
-
-
-def _mounts(mountinfo: str) -> tuple[dict[str, str], str]:
-    """Version 1 controller -> mount point, and the version 2 mount point ("" when there is none)."""
-    v1: dict[str, str] = {}
-    v2 = ""
-    for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
-        kind, _, options = after.split(" ", 2)
-        if kind == "cgroup2":
-            v2 = v2 or before.split(" ")[4]
-        elif kind == "cgroup":
-            for option in options.split(" ")[-1].split(","):
-                if option in V1_CONTROLLERS:
-                    v1.setdefault(option, before.split(" ")[4])
-    return v1, v2
-
-
-def _write(path: str, value: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, value.encode())
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
-    finally:
-        os.close(fd)
-
-
-def _read(path: str) -> str:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        chunks = []
-        while chunk := os.read(fd, 65536):
-            chunks.append(chunk)
-        return b"".join(chunks).decode()
-    finally:
-        os.close(fd)
+from firkin.linux import cgroup_bpf, cgroup_tree, process
+from firkin.linux.cgroup_files import V1_ON_DEMAND, mounts, read, write
 
 
 class Cgroups:
@@ -68,24 +28,50 @@ class Cgroups:
         self._v2 = v2
         self._v2_controllers = v2_controllers
         self._ready: set[str] = set()  # parents whose children inherit controllers
+        self._denied: dict[str, dict[str, OSError]] = {}  # parent -> controller -> why its children cannot have it
+        # Device programs are for root of the machine; root of a user namespace can make no devices to be kept from.
+        self._own = ("freezer", "cpuacct") if process.in_user_namespace() else ("devices", "freezer", "cpuacct")
 
     @classmethod
     def detect(cls) -> Cgroups:
-        """What /proc/self/mountinfo shows; never mounts anything."""
-        v1, v2 = _mounts(_read("/proc/self/mountinfo"))
-        available = frozenset(_read(v2 + "/cgroup.controllers").split()) if v2 else frozenset()
+        """What /proc/self/mountinfo shows; never mounts anything. In a user namespace, only what was delegated to it."""
+        v1, v2 = mounts(read("/proc/self/mountinfo"))
+        if process.in_user_namespace():
+            v1 = {controller: root for controller, root in v1.items() if os.access(root, os.W_OK)}
+            v2 = v2 if v2 and all(os.access(v2 + name, os.W_OK) for name in ("", "/cgroup.subtree_control")) else ""
+        available = frozenset(read(v2 + "/cgroup.controllers").split()) if v2 else frozenset()
         return cls(v1, v2, available)
+
+    def below(self, groups: dict[str, str]) -> Cgroups:
+        """The same hierarchies, seen from a group of each: controller ("" for version 2) -> path."""
+        v1 = {controller: root + groups.get(controller, "").rstrip("/") for controller, root in self._v1.items()}
+        return Cgroups(v1, self._v2 and self._v2 + groups.get("", "").rstrip("/"), self._v2_controllers)
+
+    @property
+    def roots(self) -> tuple[dict[str, str], str, frozenset[str]]:
+        """What another `Cgroups` of the same hierarchies is made from."""
+        return self._v1, self._v2, self._v2_controllers
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a hierarchy at all in which groups may be made."""
+        return bool(self._v1 or self._v2)
 
     @property
     def unified(self) -> bool:
         """Whether this is a pure version 2 machine."""
         return bool(self._v2) and not self._v1
 
+    @property
+    def controllers(self) -> frozenset[str]:
+        """Those of version 2, with files of their own in a group."""
+        return self._v2_controllers
+
     def version(self, controller: str) -> int:
         """1 or 2: the version whose files limit `controller` here; 0 when this kernel has it in neither."""
         if controller in self._v1:
             return 1
-        if controller in self._v2_controllers or (self.unified and controller in ("devices", "freezer", "cpuacct")):
+        if controller in self._v2_controllers or (self.unified and controller in self._own):
             return 2
         return 0
 
@@ -99,21 +85,31 @@ class Cgroups:
         path: str,
         settings: list[tuple[str, str, str]],
         devices: list[tuple[bool, str, int, int, str]],
-    ) -> None:
-        """Make the group in every hierarchy and apply `settings` and device rules, in order.
+    ) -> list[str]:
+        """Make the group in every hierarchy and apply `settings` and device rules, in order; returns what `apply` does.
 
         `devices`: (allow, "a"|"b"|"c", major, minor, "rwm" subset), -1 for any number; the last match decides.
         Raises OSError naming the control file; nothing is left behind then.
         """
         try:
             self._prepare_parents(os.path.dirname(path))
+            self._refuse_denied(os.path.dirname(path), settings)
             for directory in self._directories(path, settings):
                 os.mkdir(directory, 0o755)
-            self.apply(path, settings)
-            self._allow_devices(path, devices)
+            if "cpuset" in self._v1 and path.rfind("/") == 0:
+                cgroup_tree.fill_cpuset(self._v1["cpuset"], path)
+            return self.adopt(path, settings, devices)
         except BaseException:
             self.remove(path)
             raise
+
+    def adopt(
+        self, path: str, settings: list[tuple[str, str, str]], devices: list[tuple[bool, str, int, int, str]]
+    ) -> list[str]:
+        """As `create`, for a group that is there."""
+        missing = self.apply(path, settings)
+        self._allow_devices(path, devices)
+        return missing
 
     def apply(self, path: str, settings: list[tuple[str, str, str]]) -> list[str]:
         """Write settings to a group that exists (also while it is populated: `docker update`).
@@ -123,7 +119,7 @@ class Cgroups:
         missing = []
         for controller, name, value in settings:
             try:
-                _write(self.file(path, controller, name), value)
+                write(self.file(path, controller, name), value)
             except FileNotFoundError:
                 missing.append(name)
         return missing
@@ -136,6 +132,25 @@ class Cgroups:
         v2 = [f"{self._v2}{path}/cgroup.procs"] if self._v2 else []
         return [file for file in v1 + v2 if os.path.exists(file)]
 
+    def open_group(self, path: str) -> int:
+        """A descriptor of the version 2 group for a child to be born in: that spares the kernel's 10 ms, which a process
+        cannot spare itself in version 2, and leaves no moment outside the limits. The caller closes it."""
+        return os.open(self._v2 + path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def leaf(self, path: str, pid: int) -> str:
+        """Where one more process joins the container of `pid`. That is its group, unless its processes have divided that
+        into groups below with limits of their own: then no process may stand in it, and `pid` is in one of those."""
+        if self.unified and read(f"{self._v2}{path}/cgroup.subtree_control").strip():
+            for line in read(f"/proc/{pid}/cgroup").splitlines():
+                if line.startswith(f"0::{path}/"):
+                    return line[3:]
+        return path
+
+    def join_files_of(self, path: str, controller: str) -> list[str]:
+        """The same for the one hierarchy that has `controller`; none if the group is not there."""
+        file = self.file(path, controller, "tasks" if controller in self._v1 else "cgroup.procs")
+        return [file] if os.path.exists(file) else []
+
     def remove(self, path: str, patience: float = 2.0) -> None:
         """Remove the group and any groups its processes made below it; missing is fine.
 
@@ -143,7 +158,7 @@ class Cgroups:
         """
         deadline = time.monotonic() + patience
         for directory in self._directories(path):
-            self._remove_tree(directory, deadline)
+            cgroup_tree.remove(directory, deadline)
 
     def exists(self, path: str) -> bool:
         return any(os.path.isdir(directory) for directory in self._directories(path))
@@ -154,7 +169,7 @@ class Cgroups:
         found: list[int] = []
         for directory, _, _ in os.walk(self._primary(path)):
             try:
-                found += [int(pid) for pid in _read(directory + "/cgroup.procs").split()]
+                found += [int(pid) for pid in read(directory + "/cgroup.procs").split()]
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
                     raise
@@ -169,7 +184,7 @@ class Cgroups:
     def kill(self, path: str) -> None:
         """SIGKILL to every process in the group; returns before they are gone."""
         if self.unified and os.path.exists(self._v2 + path + "/cgroup.kill"):
-            _write(self._v2 + path + "/cgroup.kill", "1")
+            write(self._v2 + path + "/cgroup.kill", "1")
             return
         for pid in self.processes(path):
             try:
@@ -183,7 +198,7 @@ class Cgroups:
         if not self.version(controller):
             return ""
         try:
-            return _read(self.file(path, controller, name))
+            return read(self.file(path, controller, name))
         except OSError:
             return ""
 
@@ -207,7 +222,9 @@ class Cgroups:
     def _directories(self, path: str, settings: list[tuple[str, str, str]] | None = None) -> list[str]:
         """The group's directory in each hierarchy; co-mounted controllers share one. In a hybrid, the version 2
         hierarchy is joined only for a controller that exists there alone (and always looked into for removal)."""
-        roots = dict.fromkeys(self._v1.values())
+        limited = {controller for controller, _, _ in settings or ()}
+        joined = [one for one in self._v1 if settings is None or one not in V1_ON_DEMAND or one in limited]
+        roots = dict.fromkeys(self._v1[one] for one in joined)
         wanted = settings is None or any(controller not in self._v1 for controller, _, _ in settings)
         if self._v2 and (self.unified or wanted):
             roots[self._v2] = None
@@ -217,39 +234,23 @@ class Cgroups:
         """Make the parent groups once and let their children inherit what they need to be usable."""
         if parent in self._ready:
             return
-        for root in dict.fromkeys(self._v1.values()):
+        for root in dict.fromkeys(self._v1.values()) if parent.strip("/") else ():
             os.makedirs(root + parent, exist_ok=True)
         if "cpuset" in self._v1:
-            self._inherit_cpuset(self._v1["cpuset"], parent)
-        if self._v2:
-            self._delegate(parent)
-        self._ready.add(parent)
+            cgroup_tree.inherit_cpuset(self._v1["cpuset"], parent)
+        if self.unified:
+            self._denied[parent] = cgroup_tree.hand_down(self._v2, parent, self._v2_controllers)
+        elif self._v2:
+            os.makedirs(self._v2 + parent, exist_ok=True)
+        if not self._denied.get(parent):
+            self._ready.add(parent)
 
-    def _inherit_cpuset(self, root: str, parent: str) -> None:
-        """A new version 1 cpuset is empty and takes no process: copy down once, then children clone."""
-        above = root
-        for part in parent.strip("/").split("/"):
-            here = above + "/" + part
-            for name in ("cpuset.cpus", "cpuset.mems"):
-                if not _read(f"{here}/{name}").strip():
-                    _write(f"{here}/{name}", _read(f"{above}/{name}").strip())
-            _write(here + "/cgroup.clone_children", "1")
-            above = here
-
-    def _delegate(self, parent: str) -> None:
-        """Enable controllers for children down the version 2 path (one that cannot be enabled is left off)."""
-        here = self._v2
-        for part in ["", *parent.strip("/").split("/")]:
-            here = os.path.join(here, part) if part else here
-            os.makedirs(here, exist_ok=True)
-            if not self.unified:
-                continue
-            for controller in V2_DELEGATED:
-                if controller in self._v2_controllers:
-                    try:
-                        _write(here + "/cgroup.subtree_control", "+" + controller)
-                    except OSError:
-                        pass
+    def _refuse_denied(self, parent: str, settings: list[tuple[str, str, str]]) -> None:
+        """A limit is not dropped because somebody stands in its way."""
+        denied = self._denied.get(parent, {})
+        for controller, _, _ in settings:
+            if controller in denied:
+                raise denied[controller]
 
     def _allow_devices(self, path: str, rules: list[tuple[bool, str, int, int, str]]) -> None:
         if self.version("devices") == 2:
@@ -260,18 +261,18 @@ class Cgroups:
             return
         for allow, kind, major, minor, access in rules:
             numbers = ":".join("*" if n < 0 else str(n) for n in (major, minor))
-            _write(self.file(path, "devices", "devices.allow" if allow else "devices.deny"), f"{kind} {numbers} {access}")
+            write(self.file(path, "devices", "devices.allow" if allow else "devices.deny"), f"{kind} {numbers} {access}")
 
     def _freezer(self, path: str, frozen: bool) -> None:
         if self.version("freezer") == 2:
-            _write(self._v2 + path + "/cgroup.freeze", str(int(frozen)))
+            write(self._v2 + path + "/cgroup.freeze", str(int(frozen)))
             self._await_freeze(path, frozen)
             return
         state = self.file(path, "freezer", "freezer.state")
         want = "FROZEN" if frozen else "THAWED"
         for _ in range(1000):
-            _write(state, want)
-            if _read(state).strip() == want:
+            write(state, want)
+            if read(state).strip() == want:
                 return
             time.sleep(0.001)
         raise OSError(errno.EBUSY, f"group does not become {want}", state)
@@ -282,22 +283,3 @@ class Cgroups:
                 return
             time.sleep(0.001)
         raise OSError(errno.EBUSY, "group does not change its freezer state", path)
-
-    def _remove_tree(self, directory: str, deadline: float) -> None:
-        while True:
-            try:
-                os.rmdir(directory)
-                return
-            except FileNotFoundError:
-                return
-            except OSError as error:
-                if error.errno != errno.EBUSY or time.monotonic() > deadline:
-                    raise
-            self._remove_children(directory, deadline)
-
-    def _remove_children(self, directory: str, deadline: float) -> None:
-        children = [entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
-        for child in children:
-            self._remove_tree(child, deadline)
-        if not children:
-            time.sleep(0.002)
