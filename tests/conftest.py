@@ -3,4 +3,11 @@
 import os
 from pathlib import Path
 
+import pytest
+
 os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent / "src")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz-seconds", type=float, help="how long fuzzing takes, all its tests together (otherwise a minute)")
+    parser.addoption("--fuzz-seed", type=int, help="where fuzzing's draws begin")

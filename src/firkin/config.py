@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from firkin import userdirs
 from firkin.errors import Invalid
 from firkin.paths import DEFAULT_DATA_ROOT, DEFAULT_EXEC_ROOT, DEFAULT_HOST
 
@@ -46,6 +49,7 @@ class DaemonConfig:
     default_ulimits: dict[str, dict[str, Any]] = field(default_factory=dict)
     cgroup_parent: str = "/firkin"
     init: bool = False
+    userns_remap: str = ""
     labels: tuple[str, ...] = ()
     shutdown_timeout: int = 15
     tls: bool = False
@@ -53,9 +57,11 @@ class DaemonConfig:
     tlscacert: str = ""
     tlscert: str = ""
     tlskey: str = ""
+    rootless: bool = False  # no setting: whether this is an ordinary user's engine, in namespaces of his own
 
 
-_TYPES = {f.name: f for f in fields(DaemonConfig)}
+DEFAULTS = DaemonConfig()
+_TYPES = {f.name: f for f in fields(DaemonConfig) if f.name != "rootless"}
 
 
 def _from_file(path: str) -> dict[str, Any]:
@@ -109,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--log-opt", action="append", dest="log_opts", metavar="KEY=VALUE")
     parser.add_argument("--cgroup-parent", metavar="PATH")
     parser.add_argument("--init", action="store_true", default=None, help="run an init in every container")
+    parser.add_argument("--userns-remap", metavar="USER", help="run containers as USER[:GROUP]'s subordinate ids, or `auto`")
     parser.add_argument("--label", action="append", dest="labels")
     parser.add_argument("--shutdown-timeout", type=int, metavar="SECONDS")
     parser.add_argument("--tlsverify", action="store_true", default=None)
@@ -117,17 +124,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def load(argv: list[str]) -> DaemonConfig:
-    """The configuration that `firkin daemon ARGV` asks for; raises `Invalid` (bad usage exits with 2 by itself)."""
+def rootless(environ: Mapping[str, str], uid: int) -> DaemonConfig:
+    """What holds for an ordinary user's engine where nothing else is said."""
+    host = userdirs.host(environ, uid)
+    return DaemonConfig(userdirs.data_root(environ), userdirs.exec_root(environ, uid), (host,), group="", rootless=True)
+
+
+def load(argv: list[str], defaults: DaemonConfig = DEFAULTS, default_file: str = "") -> DaemonConfig:
+    """The configuration that `firkin daemon ARGV` asks for; raises `Invalid` (bad usage exits with 2 by itself). A file that
+    is not named is read if it is there."""
     given = {name: value for name, value in vars(_parser().parse_args(argv)).items() if value is not None}
-    path = given.pop("config_file", None)
+    path = given.pop("config_file", None) or (default_file if default_file and os.path.exists(default_file) else None)
     filed = _from_file(path) if path else {}
     for name, value in given.items():
         if isinstance(value, list):
             given[name] = _pairs(value) if name == "log_opts" else (*filed.pop(name, ()), *value)
         elif name in filed:
             raise Invalid(f"{name.replace('_', '-')} is set both on the command line and in {path}")
-    config = replace(DaemonConfig(), **filed, **given)
+    config = replace(defaults, **filed, **given)
     if any(host.startswith("tcp://") for host in config.hosts) and not config.tlsverify:
         raise Invalid("listen on tcp://: want --tlsverify with --tlscacert, --tlscert and --tlskey")
     return config

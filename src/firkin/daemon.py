@@ -19,23 +19,27 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from firkin import config as configuration
+from firkin import userdirs
 from firkin.api.hosts import serve
 from firkin.api.tls import server_context
 from firkin.config import DaemonConfig
-from firkin.engine import adopt, exits, shutdown
+from firkin.engine import adopt, exits, shutdown, userns_remap
 from firkin.engine.engine import Engine
 from firkin.engine.events import Events
 from firkin.engine.states import is_up
 from firkin.engine.table import Containers
-from firkin.errors import Conflict, FirkinError, Invalid
+from firkin.errors import Conflict, FirkinError, Invalid, Unavailable
 from firkin.ids import new_id
 from firkin.images.images import Images
 from firkin.images.removal import Use
+from firkin.linux import process
 from firkin.linux.cgroup import Cgroups
 from firkin.model import Ulimit
 from firkin.network.networks import Networks
 from firkin.paths import Layout
-from firkin.runtime import machine
+from firkin.rootless.enter import enter
+from firkin.rootless.ports import HostPorts
+from firkin.runtime import apparmor, machine
 from firkin.runtime.client import Shepherds
 from firkin.runtime.seccomp_cache import Filters
 from firkin.storage.content import ContentStore
@@ -75,18 +79,24 @@ def _engine_id(layout: Layout) -> str:
         return engine_id
 
 
-async def _compose(config: DaemonConfig, layout: Layout) -> Engine:
+async def _compose(config: DaemonConfig, layout: Layout, ports: HostPorts | None) -> Engine:
     """Every service, made from the ones below it."""
     cgroups, containers, events = Cgroups.detect(), Containers(layout), Events()
     content = ContentStore(layout)
     layers = Layers(layout, content, Limits(ratio=0, floor=config.max_unpacked_bytes))
     snapshots = Snapshots(layout, layers)
-    networks = await Networks.open(layout, config)
+    networks = await Networks.open(layout, config, ports)
     engine = Engine(
         id=_engine_id(layout),
         config=config,
         layout=layout,
-        machine=machine.detect(unified_cgroups=cgroups.unified, init_by_default=config.init, ulimits=_ulimits(config)),
+        machine=machine.detect(
+            unified_cgroups=cgroups.unified,
+            cgroups=cgroups.any,
+            init_by_default=config.init,
+            ulimits=_ulimits(config),
+            apparmor_profile=await _apparmor_profile(config),
+        ),
         cgroups=cgroups,
         filters=Filters(layout.caches),
         images=Images(
@@ -103,10 +113,23 @@ async def _compose(config: DaemonConfig, layout: Layout) -> Engine:
         networks=networks,
         containers=containers,
         events=events,
+        users=userns_remap.users(config.userns_remap),
     )
     os.makedirs(layout.staging, exist_ok=True)
     engine.shepherds = await Shepherds.connect(layout, lambda *exit: _background(exits.on_exit(engine, *exit)))
     return engine
+
+
+async def _apparmor_profile(config: DaemonConfig) -> str:
+    """The default profile's name; "" if there is to be none. That it cannot be loaded where the kernel would enforce it is
+    said here, and to whoever asks for `info`."""
+    if config.rootless or not machine.has_apparmor():
+        return ""
+    try:
+        return await apparmor.load()
+    except Unavailable as error:
+        log.warning("%s: containers will run without it", error.message)
+        return ""
 
 
 _tasks: set[asyncio.Task[None]] = set()
@@ -129,7 +152,8 @@ async def run(config: DaemonConfig) -> None:
     """Be the engine until SIGTERM or SIGINT."""
     layout = Layout(os.path.abspath(config.data_root), os.path.abspath(config.exec_root))
     with _sole_owner(layout):
-        engine = await _compose(config, layout)
+        ports = HostPorts(layout.exec_root) if config.rootless else None
+        engine = await _compose(config, layout, ports)
         await adopt.adopt(engine)
         await engine.networks.settle()
         await engine.images.sweep()
@@ -141,7 +165,8 @@ async def run(config: DaemonConfig) -> None:
         await serving.close()
         await shutdown.stop_all(engine)
         await engine.networks.close()
-        await engine.shepherds.shutdown()
+        if await engine.shepherds.shutdown() and ports:
+            ports.finish()
 
 
 def _ulimits(config: DaemonConfig) -> tuple[Ulimit, ...]:
@@ -184,11 +209,22 @@ def _pidfile(path: str) -> Iterator[None]:
             os.unlink(path)
 
 
-def main(argv: list[str]) -> int:
-    """`firkin daemon`: returns the exit code."""
+def _configuration(argv: list[str]) -> DaemonConfig:
+    """An ordinary user's has other defaults, and a file of its own, on both sides of the way into his namespaces."""
+    outside = os.environ.get(userdirs.MARK, "") if process.in_user_namespace() else ""
+    if os.geteuid() == 0 and not outside:
+        return configuration.load(argv)
+    uid = int(outside or os.getuid())
+    return configuration.load(argv, configuration.rootless(os.environ, uid), userdirs.config_file(os.environ))
+
+
+def main(argv: list[str], again: list[str]) -> int:
+    """`firkin daemon`: returns the exit code. `again` is the command that gets here, for going on in other namespaces."""
     os.umask(0o022)
     try:
-        config = configuration.load(argv)
+        config = _configuration(argv)
+        if config.rootless and os.geteuid():
+            enter(os.path.abspath(config.exec_root), again)
         logging.basicConfig(
             level=logging.DEBUG if config.debug else logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
         )

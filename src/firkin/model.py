@@ -115,6 +115,7 @@ class MountRequest:
     propagation: str = ""
     non_recursive: bool = False
     create_mountpoint: bool = False
+    idmap: str = ""  # "idmap", "ridmap", or "idmap=uids=...;gids=..."
     read_only_non_recursive: bool = False
     read_only_force_recursive: bool = False
     # volume
@@ -160,6 +161,7 @@ class Resources:
     init: bool | None = None
     pids_limit: int | None = None
     ulimits: tuple[Ulimit, ...] = ()
+    cgroup_conf: dict[str, str] = field(default_factory=dict)  # not Docker's: version 2 control file -> what to write
 
 
 @dataclass(frozen=True)
@@ -261,6 +263,14 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class IdMaps:
+    """What the ids in a user namespace stand for: ranges (first id inside, first id outside, how many)."""
+
+    users: tuple[tuple[int, int, int], ...]
+    groups: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
 class MountPoint:
     """A mount as decided at create: Docker's `MountPoint`. `source` is the host path that gets mounted."""
 
@@ -272,6 +282,7 @@ class MountPoint:
     mode: str = ""
     read_write: bool = True
     propagation: str = ""
+    idmap: str = ""  # as in `MountRequest`
     request: MountRequest | None = None
 
 
@@ -318,6 +329,7 @@ class Container:
     seccomp_profile: str = ""
     no_new_privileges: bool = False
     image_manifest_digest: str = ""
+    id_maps: IdMaps | None = None  # of its user namespace; of one that is down, the last
     health: str = ""  # "", "starting", "healthy", "unhealthy"
     health_failures: int = 0  # in a row
     health_log: tuple[HealthResult, ...] = ()  # the last five probes
@@ -443,3 +455,4 @@ class Stats:
     io_bytes: tuple[IoCount, ...] = ()
     io_operations: tuple[IoCount, ...] = ()
     interfaces: dict[str, InterfaceStats] = field(default_factory=dict)
+    pressure: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)  # see linux.pressure; by kind

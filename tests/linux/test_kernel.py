@@ -179,7 +179,8 @@ def test_mounts_terminals_and_the_kernels_explanations(tmp_path: Path) -> None:
     assert terminal == "0|os.terminal_size(columns=132, lines=40)|['0', 'ptmx']"
     assert attributes == "1 0 True"
     assert changed == "True True 0"
-    assert layers == "overlay: Unknown parameter 'x'"
+    release = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    assert layers == ("overlay: Unknown parameter 'x'" if release >= (6, 5) else "overlay")  # older ones tell their log
 
 
 def test_ordinary_files_are_no_terminals(tmp_path: Path) -> None:

@@ -120,7 +120,16 @@ def wait_started(spawned: Spawned) -> Outcome:
     outcome = Outcome()
     while not outcome.read(spawned.status):
         assert select.select([spawned.status], [], [], 10)[0], "the child neither started nor failed"
+        bury_former(spawned, outcome)
+    bury_former(spawned, outcome)
     return outcome
+
+
+def bury_former(spawned: Spawned, outcome: Outcome) -> None:
+    """If the child has become another process, wait for the first one's end."""
+    former = spawned.pid
+    if spawned.follow(outcome):
+        os.waitpid(former, 0)
 
 
 def reap(spawned: Spawned) -> int:

@@ -23,7 +23,7 @@ from firkin.linux.netlink import Netlink
 from firkin.linux.process import pidfd_open
 from firkin.model import Container, ContainerConfig, ExecRequest, HostConfig, MountPoint
 from firkin.oci.runtime_config import Config, Root, to_json
-from firkin.runtime import devices, machine, plan, seccomp_compile, spec
+from firkin.runtime import devices, machine, plan, plan_joining, seccomp_compile, spec
 from firkin.runtime.describe import describe
 from firkin.runtime.sandbox import Sandbox
 from firkin.runtime.seccomp_cache import Filters
@@ -56,6 +56,9 @@ def wait(made: dict[str, Any], handed: dict[str, int]) -> tuple[Any, Outcome]:
     while not outcome.done:
         select.select([child.status], [], [])
         outcome.read(child.status)
+        former = child.pid
+        if child.follow(outcome):
+            os.waitpid(former, 0)
     return child, outcome
 
 
@@ -107,7 +110,7 @@ def run_exec(one: Container, request: dict[str, Any], pid: int, directory: str) 
     added = spec.build_exec(one, wanted, MACHINE, Sandbox("", ""))
     filter_ = spec.seccomp_of(one, MACHINE)
     read, write = os.pipe()
-    made = plan.exec_plan(
+    made = plan_joining.exec_plan(
         "e" * 64,
         added,
         join_files=(),

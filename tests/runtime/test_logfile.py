@@ -43,6 +43,15 @@ def test_entries_have_all_their_parts(written: Written) -> None:
     assert list(read(written.path, LogRequest())) == [LogEntry("stderr", 7_000_000_005, b"7\n")]
 
 
+def test_a_writer_faster_than_its_reader_is_not_followed(written: Written) -> None:
+    written.write(0)
+    seen = []
+    for entry in read(written.path, LogRequest()):
+        seen.append(int(entry.data))
+        written.write(len(seen))
+    assert seen == [0]
+
+
 def test_no_file_no_entries(tmp_path: Path) -> None:
     assert list(read(str(tmp_path / "none"), LogRequest(tail=3))) == []
 

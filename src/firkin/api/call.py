@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from firkin.api import answers
@@ -17,6 +16,7 @@ from firkin.api.filters import Filters, parse_filters
 from firkin.api.versions import Dialect
 from firkin.engine.engine import Engine
 from firkin.errors import Invalid
+from firkin.oci import foreign_json
 
 _FALSE = ("", "0", "no", "false", "none")
 _CHUNK = 1 << 16
@@ -35,7 +35,11 @@ class Call:
 
     # --- the query -------------------------------------------------------------------------------------------------
     def text(self, name: str, default: str = "") -> str:
-        return self.request.query.get(name, default)
+        """A value as it was given; raises `Invalid` for one that no file name and no argument of a program could be."""
+        value = self.request.query.get(name, default)
+        if "\0" in value:
+            raise Invalid(f"invalid value for {name!r}: it has a zero byte")
+        return value
 
     def flag(self, name: str, default: bool = False) -> bool:
         """A boolean as dockerd reads one: anything but "", 0, no, false and none is true."""
@@ -69,8 +73,8 @@ class Call:
             return {}
         self._require_json_type()
         try:
-            document = msgspec.json.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            document = foreign_json.loads(data)
+        except ValueError as error:
             raise Invalid(f"invalid JSON: {error}") from None
         if document is None and not required:
             return {}

@@ -13,7 +13,7 @@ import select
 from collections import deque
 from typing import Any
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.web_protocol import RequestHandler
 
 HIGH_WATER = 1 << 18
@@ -66,12 +66,13 @@ class Inflow:
 class Connection(RequestHandler):
     """aiohttp's connection, extended by half-close and by cancelling on loss."""
 
-    __slots__ = ("_cancelled_on_loss", "_half_closed", "_hangup", "_inflow")
+    __slots__ = ("_cancelled_on_loss", "_half_closed", "_hangup", "_inflow", "body")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._cancelled_on_loss: asyncio.Task[Any] | None = None
         self._inflow: Inflow | None = None
+        self.body: StreamReader | None = None  # of the last request that was begun
         self._half_closed = False
         self._hangup: select.epoll | None = None
 
@@ -98,8 +99,8 @@ class Connection(RequestHandler):
             return True
         streaming = self._cancelled_on_loss is not None and not self._cancelled_on_loss.done()
         idle = self._waiter is not None and not self._waiter.done()
-        request = self._current_request
-        cut_short = request is not None and not request.content.is_eof()  # the rest of its body will never come
+        bodies = [*([self.body] if self.body else []), *(payload for _, payload in self._messages)]
+        cut_short = any(not body.is_eof() for body in bodies)  # the rest of it will never come
         if streaming or idle or cut_short:
             return None
         self._half_closed = True

@@ -49,7 +49,15 @@ def _as_meant(host: HostConfig, dialect: Dialect) -> HostConfig:
 
 def _check_mounts(document: dict[str, Any]) -> None:
     """Options of one type of mount on another are refused."""
-    for mount in (document.get("HostConfig") or {}).get("Mounts") or ():
+    for mount in _member(_member(document, "HostConfig"), "Mounts") or ():
+        given = _member(mount, "Type")
         for name, kind in _OPTIONS_OF.items():
-            if mount.get(name) is not None and mount.get("Type") != kind:
-                raise Invalid(f'invalid mount config for type "{mount.get("Type")}": field {name} must not be specified')
+            if _member(mount, name) is not None and given != kind:
+                raise Invalid(f'invalid mount config for type "{given}": field {name} must not be specified')
+
+
+def _member(document: Any, name: str) -> Any:
+    """A member of a JSON object in whatever case it is written, None where there is none (or no object)."""
+    if not isinstance(document, dict):
+        return None
+    return next((value for key, value in document.items() if key.lower() == name.lower()), None)

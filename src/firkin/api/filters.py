@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from firkin.errors import Invalid
 from firkin.images.times import parse_moment
+from firkin.oci import foreign_json
 
 Filters = dict[str, list[str]]
 
@@ -24,8 +23,8 @@ def parse_filters(text: str, accepted: frozenset[str] | None) -> Filters:
     if not text:
         return {}
     try:
-        document = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+        document = foreign_json.loads(text)
+    except ValueError as error:
         raise Invalid(f"invalid filter: {error}")
     if not isinstance(document, dict):
         raise Invalid("invalid filter: want a JSON object")

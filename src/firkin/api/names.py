@@ -32,6 +32,7 @@ PLACES: dict[type, dict[str, tuple[str, ...]]] = {
         "propagation": ("BindOptions", "Propagation"),
         "non_recursive": ("BindOptions", "NonRecursive"),
         "create_mountpoint": ("BindOptions", "CreateMountpoint"),
+        "idmap": ("BindOptions", "IDMap"),
         "read_only_non_recursive": ("BindOptions", "ReadOnlyNonRecursive"),
         "read_only_force_recursive": ("BindOptions", "ReadOnlyForceRecursive"),
         "no_copy": ("VolumeOptions", "NoCopy"),
@@ -75,9 +76,9 @@ OMITTED: dict[type, frozenset[str]] = {
     ),
     model.Healthcheck: _words("test interval timeout retries start_period start_interval"),
     model.HostConfig: _words("mounts annotations storage_opt tmpfs sysctls runtime"),
-    model.Resources: _words("init kernel_memory_tcp"),
+    model.Resources: _words("init kernel_memory_tcp cgroup_conf"),
     model.MountRequest: _words(
-        "source read_only consistency propagation non_recursive create_mountpoint read_only_non_recursive "
+        "source read_only consistency propagation non_recursive create_mountpoint idmap read_only_non_recursive "
         "read_only_force_recursive no_copy labels driver driver_options subpath tmpfs_size tmpfs_mode tmpfs_options"
     ),
 }

@@ -41,7 +41,7 @@ class Router:
         handler = self._exact.get((method, path))
         if handler:
             return handler, _NOTHING
-        for pattern, handler in self._patterns.get((method, path.split("/", 2)[1]), ()):
+        for pattern, handler in self._patterns.get((method, path[1:].partition("/")[0]), ()):
             match = pattern.fullmatch(path)
             if match:
                 return handler, match.groupdict()

@@ -98,5 +98,6 @@ ROUTES: tuple[Route, ...] = (
     ("GET", "/plugins", swarm.no_plugins),
     # Firkin's own
     ("POST", "/firkin/plan", firkin.plan),
+    ("GET", "/firkin/containers/{id}/isolation", firkin.isolation),
     ("POST", "/firkin/images/from-host", firkin.from_host),
 )

@@ -85,6 +85,7 @@ class Server(web.Server):
         super().__init__(application.handle, request_factory=self._request)
 
     def _request(self, message, payload, protocol, writer, task) -> web.BaseRequest:  # type: ignore[no-untyped-def]
+        protocol.body = payload
         return web.BaseRequest(message, payload, protocol, writer, task, self._loop, client_max_size=_LARGEST_BODY)
 
     def __call__(self) -> Connection:

@@ -9,7 +9,7 @@ from firkin.api.encode import encode
 from firkin.api.shape_network_settings import network_settings
 from firkin.api.times import rfc3339
 from firkin.api.versions import Dialect
-from firkin.model import Container, ContainerConfig, HostConfig, MountPoint
+from firkin.model import Container, ContainerConfig, HostConfig, IdMaps, MountPoint
 from firkin.paths import Layout
 
 DRIVER = "overlay2"
@@ -17,9 +17,14 @@ _NOT_ON_LINUX = {"CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumB
 
 
 def inspect(
-    container: Container, layout: Layout, dialect: Dialect, exec_ids: list[str], sizes: tuple[int, int] | None = None
+    container: Container,
+    layout: Layout,
+    dialect: Dialect,
+    exec_ids: list[str],
+    sizes: tuple[int, int] | None = None,
+    apparmor: str = "",
 ) -> dict[str, Any]:
-    """`sizes`: bytes of the writable layer, and of all layers together."""
+    """`apparmor`: the profile; `sizes`: bytes of the writable layer, and of all layers together."""
     home = layout.container(container.id)
     document = {
         "Id": container.id,
@@ -38,9 +43,9 @@ def inspect(
         "Platform": container.platform,
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
+        "AppArmorProfile": apparmor,
         "ExecIDs": exec_ids or None,
-        "HostConfig": host_config(container.host, dialect),
+        "HostConfig": host_config(container.host, dialect) | _id_mappings(container.id_maps),
         "GraphDriver": {"Name": DRIVER, "Data": _layers(container, layout)},
         "Mounts": [mount_point(mount) for mount in container.mounts],
         "Config": container_config(container.config, dialect),
@@ -93,6 +98,14 @@ def host_config(host: HostConfig, dialect: Dialect) -> dict[str, Any]:
     if not dialect.has_kernel_memory_tcp:
         document.pop("KernelMemoryTCP", None)
     return document
+
+
+def _id_mappings(maps: IdMaps | None) -> dict[str, Any]:
+    """As podman shows them; Docker has nothing of the kind."""
+    if maps is None:
+        return {}
+    kinds = {"UidMap": maps.users, "GidMap": maps.groups}
+    return {"IDMappings": {name: [":".join(map(str, one)) for one in ranges] for name, ranges in kinds.items()}}
 
 
 def mount_point(mount: MountPoint) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def endpoint_settings(endpoint: Endpoint) -> dict[str, Any]:
         **settings,
         "IPAMConfig": wanted or None,
         "Aliases": list(endpoint.request.aliases) or None,
-        "MacAddress": endpoint.mac_address,
+        "MacAddress": endpoint.mac_address or endpoint.request.mac_address,
         "NetworkID": endpoint.network_id,
         "EndpointID": endpoint.endpoint_id,
         "Gateway": endpoint.gateway,

@@ -42,6 +42,8 @@ def stats(container_id: str, name: str, now: Stats, before: Stats | None, *, os_
     }
     if now.interfaces:
         document["networks"] = {name: _interface(counts) for name, counts in now.interfaces.items()}
+    if now.pressure:
+        document["pressure_stats"] = now.pressure  # Firkin's own
     if os_type:
         document["os_type"] = "linux"
     return document

@@ -36,12 +36,18 @@ def version(info: Info) -> dict[str, Any]:
 
 def info(info: Info, config: DaemonConfig, dialect: Dialect) -> dict[str, Any]:
     document = {**_counts(info), **_machine(info), **_settings(config), **_features(info), **_NEVER}
+    document["Warnings"] = _warnings(info) or None
     if dialect.has_bridge_nf_fields:
         document |= {"BridgeNfIptables": False, "BridgeNfIp6tables": False}
     if dialect.has_expected_commits:
         for helper in ("ContainerdCommit", "RuncCommit", "InitCommit"):
             document[helper] = {"ID": "", "Expected": ""}
     return document
+
+
+def _warnings(info: Info) -> list[str]:
+    texts = [] if info.cgroups else [_NO_CGROUPS]
+    return [*texts, _NO_PROFILE] if info.apparmor and not info.apparmor_profile else texts
 
 
 def _counts(info: Info) -> dict[str, Any]:
@@ -117,7 +123,7 @@ def _features(info: Info) -> dict[str, Any]:
         "CPUSet": has("cpuset"),
         "PidsLimit": has("pids"),
         "OomKillDisable": has("memory") and info.cgroup_version == "1",
-        "CgroupDriver": "cgroupfs",
+        "CgroupDriver": "cgroupfs" if info.cgroups else "none",
         "CgroupVersion": info.cgroup_version,
         "ServerVersion": info.version,
         "ExperimentalBuild": False,
@@ -127,11 +133,22 @@ def _features(info: Info) -> dict[str, Any]:
         "ContainerdCommit": {"ID": ""},
         "RuncCommit": {"ID": ""},
         "InitCommit": {"ID": ""},
-        "SecurityOptions": ["name=seccomp,profile=builtin", *(["name=cgroupns"] if info.cgroup_version == "2" else [])],
+        "SecurityOptions": [
+            *(["name=apparmor"] if info.apparmor_profile else []),
+            "name=seccomp,profile=builtin",
+            *(["name=userns"] if info.remapped else []),
+            *(["name=rootless"] if info.rootless else []),
+            *(["name=cgroupns"] if info.cgroup_version == "2" else []),
+        ],
         "FirewallBackend": {"Driver": "nftables"},
     }
 
 
+_NO_PROFILE = "WARNING: AppArmor is on, but containers run unconfined by it: the daemon's log says why"
+_NO_CGROUPS = (
+    "WARNING: Running in rootless-mode without cgroups: limits on memory, processors and processes are not enforced, and there "
+    "is no pause. `firkin rootless setup` says what is missing."
+)
 _NEVER: dict[str, Any] = {
     "Swarm": {
         "NodeID": "",

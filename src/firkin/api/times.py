@@ -13,7 +13,7 @@ import time
 from firkin.errors import Invalid
 
 ZERO = "0001-01-01T00:00:00Z"
-_SECONDS = re.compile(r"(-?\d+)(?:\.(\d{1,9})\d*)?")
+_SECONDS = re.compile(r"(-?[0-9]{1,18})(?:\.([0-9]{1,9})[0-9]*)?")
 
 
 @functools.lru_cache(maxsize=256)

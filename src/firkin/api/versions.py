@@ -15,7 +15,7 @@ from firkin.errors import Invalid
 OLDEST = 24
 NEWEST = 54
 
-_PREFIX = re.compile(r"/v(\d+)\.(\d+)(?=/)")
+_PREFIX = re.compile(r"/v([0-9]{1,9})\.([0-9]{1,9})(?=/)")
 
 
 @dataclass(frozen=True)

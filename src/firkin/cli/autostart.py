@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+from firkin import userdirs
 from firkin.cli.client import Client
 from firkin.cli.errors import Failure
 
@@ -18,19 +19,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firkin.cli.hosts import Host
 
-LOG = "/var/log/firkin.log"
+_LOG = "/var/log/firkin.log"
 PATIENCE = 60.0  # seconds until it must answer
 LOST_RACE = 3.0  # seconds more when ours ended: another client's daemon may be coming up
 
 
 def start(host: Host) -> None:
     """Start `firkin daemon` for the default host. Raises `Failure` with what it said last when it does not come up."""
-    if os.geteuid() != 0:
-        raise Failure(
-            f"No daemon answers at {host.address}, and starting one needs root: use sudo, or start `sudo firkin daemon` first"
-        )
-    print(f"Starting the Firkin daemon (its log: {LOG})", file=sys.stderr)
-    with open(LOG, "ab") as log:
+    path = _log_file()
+    print(f"Starting the Firkin daemon (its log: {path})", file=sys.stderr)
+    with open(path, "ab") as log:
         begin = log.tell()
         daemon = subprocess.Popen(
             [*interpreter(), "daemon"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
@@ -40,7 +38,7 @@ def start(host: Host) -> None:
         if not ended and daemon.poll() is not None:
             deadline, ended = time.monotonic() + LOST_RACE, True
         if time.monotonic() > deadline:
-            raise Failure("The Firkin daemon did not come up:\n" + _tail(begin))
+            raise Failure("The Firkin daemon did not come up:\n" + _tail(path, begin))
         time.sleep(0.02)
 
 
@@ -57,7 +55,16 @@ def _answers(host: Host) -> bool:
     return True
 
 
-def _tail(begin: int) -> str:
-    with open(LOG, encoding="utf-8", errors="replace") as log:
+def _log_file() -> str:
+    """Root's, or in a place of the user's own."""
+    if os.geteuid() == 0:
+        return _LOG
+    path = userdirs.log_file(os.environ)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    return path
+
+
+def _tail(path: str, begin: int) -> str:
+    with open(path, encoding="utf-8", errors="replace") as log:
         log.seek(begin)
-        return "".join(log.readlines()[-10:]).rstrip() or f"it said nothing; see {LOG}"
+        return "".join(log.readlines()[-10:]).rstrip() or f"it said nothing; see {path}"

@@ -11,6 +11,7 @@ GROUPS = {
     "container": "Manage containers",
     "image": "Manage images",
     "network": "Manage networks",
+    "rootless": "Run without root",
     "system": "Manage Firkin",
     "volume": "Manage volumes",
 }
@@ -87,6 +88,7 @@ ENTRIES = (
     Entry("network", "List networks", "network ls", "network list"),
     Entry("prune", "Remove all unused networks", "network prune"),
     Entry("network", "Remove one or more networks", "network rm", "network remove"),
+    Entry("rootless", "Say what this machine lacks for an engine without root", "rootless setup"),
     Entry("disk_usage", "Show disk usage", "system df"),
     Entry("prune", "Remove unused data", "system prune"),
     Entry("volume", "Create a volume", "volume create"),

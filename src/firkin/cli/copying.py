@@ -81,16 +81,34 @@ def unpack(pieces: Iterator[bytes], directory: str, renamed: tuple[str, str]) ->
     if not os.path.isdir(directory):
         raise Failure(f'invalid output path: directory "{directory}" does not exist')
     source = _Source(pieces)
-    with _Extractor.open(fileobj=source, mode="r|") as tar:  # type: ignore[call-overload]
-        for member in tar:
-            member.name = _rebased(member.name, renamed)
-            if member.islnk():
-                member.linkname = _rebased(member.linkname, renamed)
-                _refuse_escape(directory, member.linkname)
-            _refuse_escape(directory, os.path.dirname(member.name))
-            if not (member.isdir() and os.path.isdir(os.path.join(directory, member.name))):
-                tar.extract(member, directory, numeric_owner=True)
+    try:
+        with _Extractor.open(fileobj=source, mode="r|") as tar:  # type: ignore[call-overload]
+            for member in tar:
+                _extract(tar, member, directory, renamed)
+    except (tarfile.TarError, OSError, LookupError, ValueError, OverflowError, EOFError) as error:
+        raise Failure(f"unpack into {directory}: {error}") from None
     return source.count
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: str, renamed: tuple[str, str]) -> None:
+    member.name = _rebased(member.name, renamed)
+    if member.islnk():
+        member.linkname = _rebased(member.linkname, renamed)
+        _refuse_escape(directory, member.linkname)
+    _refuse_escape(directory, os.path.dirname(member.name))
+    place = os.path.join(directory, member.name)
+    if member.isdir() and os.path.isdir(place):
+        return
+    if not member.islnk() or member.name != member.linkname:
+        _make_room(place)
+        tar.extract(member, directory, numeric_owner=True)
+
+
+def _make_room(place: str) -> None:
+    """Remove a file or link of the name: tarfile would write through a symbolic link to wherever it points, and into all
+    hard links of a file."""
+    if os.path.islink(place) or (os.path.lexists(place) and not os.path.isdir(place)):
+        os.unlink(place)
 
 
 def _rebased(name: str, renamed: tuple[str, str]) -> str:

@@ -6,6 +6,8 @@ command lines and are followed by the usage.
 
 from __future__ import annotations
 
+from firkin.cli.format.visible import visible
+
 
 class Failure(Exception):
     """The command failed: `message` goes to standard error, `code` to the shell."""
@@ -20,7 +22,7 @@ class DaemonError(Failure):
     """The daemon answered with an error; `status` is the HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
-        super().__init__("Error response from daemon: " + message)
+        super().__init__("Error response from daemon: " + visible(message, keep="\n\t"))
         self.status = status
         self.reason = message
 

@@ -81,7 +81,19 @@ def choose(told: list[str], tls: dict[str, Any], environ: os._Environ[str]) -> H
     address = told[0] if told else environ.get("FIRKIN_HOST") or environ.get("DOCKER_HOST") or ""
     if address.startswith("/"):
         address = "unix://" + address
-    return Host(address or DEFAULT_HOST, bool(address), tls)
+    return Host(address or _default(environ), bool(address), tls)
+
+
+def _default(environ: os._Environ[str]) -> str:
+    """Root's daemon; for an ordinary user his own, unless he may use root's and has none that runs."""
+    uid = os.geteuid()
+    if uid == 0:
+        return DEFAULT_HOST
+    from firkin import userdirs
+
+    own = userdirs.host(environ, uid)
+    shared = DEFAULT_HOST.removeprefix("unix://")
+    return DEFAULT_HOST if not os.path.exists(own.removeprefix("unix://")) and os.access(shared, os.W_OK) else own
 
 
 def tls_options(options: dict[str, Any], environ: os._Environ[str], config_dir: str) -> dict[str, Any]:

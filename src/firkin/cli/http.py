@@ -17,12 +17,24 @@ if TYPE_CHECKING:
     Producer = Callable[[Callable[[bytes], None]], None]
 
 RECEIVE = 65536
+_LONGEST_LINE = 1 << 20
+_LONGEST_NUMBER = 18
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
 
 
 def percent(text: str) -> str:
     """Percent-encode for a path or a query value (RFC 3986); `/` stays, which every server accepts in a query."""
     return "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in text.encode("utf-8", "surrogateescape"))
+
+
+def _number(text: bytes, base: int = 10) -> int:
+    """A status or a size; raises `Failure` for what is none."""
+    try:
+        if text.isalnum() and len(text) <= _LONGEST_NUMBER:
+            return int(text, base)
+    except ValueError:
+        pass
+    raise Failure(f"error during connect: malformed HTTP response: {text[:_LONGEST_NUMBER]!r} where a number is due")
 
 
 class Disconnected(Failure):
@@ -57,7 +69,7 @@ class Connection:
     def response(self, method: str = "GET") -> Response:
         """Read the next status line and headers. Raises `Disconnected` when there is none."""
         while True:
-            status = int(self.line().split(b" ", 2)[1])
+            status = _number([*self.line().split(b" ", 2), b""][1])
             headers = dict(self._headers())
             if status >= 200 or status == 101:
                 return Response(self, status, headers, bodiless=method == "HEAD" or status in (101, 204, 304))
@@ -70,6 +82,8 @@ class Connection:
     def line(self) -> bytes:
         """The next line without its end."""
         while (end := self.buffer.find(b"\r\n")) < 0:
+            if len(self.buffer) > _LONGEST_LINE:
+                raise Failure("error during connect: malformed HTTP response: a line without end")
             self.buffer += self.receive()
         line, self.buffer = self.buffer[:end], self.buffer[end + 2 :]
         return line
@@ -115,7 +129,7 @@ class Response:
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
             return self._chunked()
         if "content-length" in self.headers:
-            return self._counted(int(self.headers["content-length"]))
+            return self._counted(_number(self.headers["content-length"].encode()))
         return self._until_close()
 
     def _counted(self, left: int) -> Iterator[bytes]:
@@ -125,7 +139,7 @@ class Response:
             yield piece
 
     def _chunked(self) -> Iterator[bytes]:
-        while size := int(self.connection.line().split(b";")[0], 16):
+        while size := _number(self.connection.line().split(b";")[0].strip(), 16):
             yield from self._counted(size)
             self.connection.line()
         while self.connection.line():

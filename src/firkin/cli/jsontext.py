@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _SPACE = " \t\r\n"
 _STRUCTURE = "{}[],:"
+_DEEPEST = 1000
+_CONTROLS = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}  # those that JSON lets stand as they are
 
 
 class _Rules:
@@ -40,7 +42,7 @@ def loads(text: str) -> Any:
     """Decode one JSON document. Raises `ValueError` when it is not one."""
     try:
         return _scan(text, _skip_space(text, 0))[0]
-    except StopIteration:
+    except (StopIteration, RecursionError):
         raise ValueError("not JSON: " + text[:80]) from None
 
 
@@ -48,15 +50,18 @@ def documents(text: str) -> Iterator[Any]:
     """Decode the JSON documents that follow each other in `text`."""
     position = _skip_space(text, 0)
     while position < len(text):
-        value, position = _scan(text, position)
+        try:
+            value, position = _scan(text, position)
+        except (StopIteration, RecursionError):
+            raise ValueError("not JSON: " + text[position : position + 80]) from None
         position = _skip_space(text, position)
         yield value
 
 
 def dumps(value: Any, sort_keys: bool = False) -> str:
-    """Encode without white space, text beyond ASCII as it is."""
+    """Encode without white space, text beyond ASCII as it is, control characters excepted."""
     encode = make_encoder(None, _refuse, encode_basestring, None, ":", ",", sort_keys, False, False)
-    return "".join(encode(value, 0))
+    return "".join(encode(value, 0)).translate(_CONTROLS)
 
 
 def _refuse(value: object) -> Any:
@@ -64,7 +69,8 @@ def _refuse(value: object) -> Any:
 
 
 def indent(text: str, step: str = "    ") -> str:
-    """Lay out a JSON text over lines, changing nothing but white space (Go's `json.Indent`)."""
+    """Lay out a JSON text over lines, changing nothing but white space (Go's `json.Indent`), and control characters that a
+    terminal would obey. Raises `ValueError` when it is nested too deeply."""
     out: list[str] = []
     depth = 0
     opened = False  # the last token opened an array or object: an empty one stays on its line
@@ -75,8 +81,10 @@ def indent(text: str, step: str = "    ") -> str:
             out.append("\n" + step * depth)
         opened = token in "[{"
         depth += opened
+        if depth > _DEEPEST:
+            raise ValueError("JSON nested too deeply")
         out.append({",": ",\n" + step * depth, ":": ": "}.get(token, token))
-    return "".join(out)
+    return "".join(out).translate(_CONTROLS)
 
 
 def _tokens(text: str) -> Iterator[str]:
@@ -95,7 +103,7 @@ def _tokens(text: str) -> Iterator[str]:
 
 def _string_end(text: str, position: int) -> int:
     """The index after the closing quote of the string whose first character is at `position`."""
-    while text[position] != '"':
+    while position < len(text) and text[position] != '"':
         position += 2 if text[position] == "\\" else 1
     return position + 1
 

@@ -66,7 +66,7 @@ def size(text: str) -> int:
         raise ValueError(f'strconv.ParseFloat: parsing "{digits}": invalid syntax') from None
     if number < 0:
         raise ValueError(f"invalid size: '{text}'")
-    return int(number * 1024 ** _BINARY.index(suffix[:1] or "b"))
+    return _in_range(number * 1024 ** _BINARY.index(suffix[:1] or "b"), text)
 
 
 def swap_size(text: str) -> int:
@@ -91,7 +91,14 @@ def duration(text: str) -> int:
         rest = rest[len(number) + len(unit) :]
     if not text.lstrip("+-"):
         raise ValueError(f'time: invalid duration "{text}"')
-    return int(-total if text.startswith("-") else total)
+    return _in_range(-total if text.startswith("-") else total, text)
+
+
+def _in_range(number: float, text: str) -> int:
+    """As the API's 64 bits hold it."""
+    if not -(2.0**63) <= number < 2.0**63:
+        raise ValueError(f'parsing "{text}": value out of range')
+    return int(number)
 
 
 def _prefix(text: str, alphabet: str) -> str:

@@ -33,7 +33,7 @@ def parse_keys(text: str) -> bytes:
     """`ctrl-p,ctrl-q` as the bytes a terminal sends. Raises `Failure`."""
     keys = bytearray()
     for key in text.split(","):
-        if len(key) == 1:
+        if len(key) == 1 and key.isascii():
             keys += key.encode()
         elif key.startswith("ctrl-") and key[5:] in _CONTROL:
             keys.append(_CONTROL[key[5:]])

@@ -53,6 +53,8 @@ async def _take_over(engine: Engine, entry: Entry) -> None:
     pidfd = None if exit_record else _open_process(engine, entry)
     undo = AsyncExitStack()
     undo.push_async_callback(engine.networks.release, record.id)
+    engine.users.hold(record.id, record.id_maps)
+    undo.callback(engine.users.release, record.id)
     engine.volumes.adopt(record.mounts)
     undo.push_async_callback(engine.volumes.let_go, record.mounts)
     undo.push_async_callback(remove_cgroup, engine, cgroup_path(engine, record))

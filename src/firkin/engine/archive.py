@@ -47,7 +47,7 @@ async def put(
 
 def _root(engine: Engine, entry: Entry) -> Root:
     if entry.live:
-        return files.running(entry.live.pidfd)
+        return files.running(entry.live.pidfd, own_users=entry.record.id_maps is not None)
     binds = [(mount.source, mount.destination, not mount.read_write) for mount in entry.record.mounts if mount.type != "tmpfs"]
     return engine.snapshots.root(entry.id, binds, entry.record.host.readonly_rootfs)
 

@@ -1,6 +1,7 @@
 """Commit: a container's changes as a new image on top of the one it was made from.
 
-Source: Docker Engine API, `POST /commit`; the container is paused meanwhile unless the client wants otherwise.
+Source: Docker Engine API, `POST /commit`; the container is paused meanwhile unless the client wants otherwise
+(or there is no freezer).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ async def commit(
         container=record.id,
     )
     async with AsyncExitStack() as undo:
-        if pause and record.state.status == "running":
+        if pause and record.state.status == "running" and engine.cgroups.version("freezer"):
             await _hold_still(engine, record.id, undo)
         image = await engine.images.commit(base, engine.snapshots.diff(record.id), recipe, name)
     familiar = parse_reference(name).with_default_tag().familiar if name else ""

@@ -20,7 +20,7 @@ from firkin.model import EndpointRequest
 from firkin.network import dns
 from firkin.network.model import Attachment, Step
 from firkin.runtime.client import SpawnFailed
-from firkin.runtime.plan import namespace_job
+from firkin.runtime.plan_joining import namespace_job
 
 _NETNS = "netns"
 

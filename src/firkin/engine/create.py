@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 
-from firkin.engine import links
+from firkin.engine import links, userns
 from firkin.engine.engine import Engine
 from firkin.engine.host_defaults import with_defaults, with_hostname
 from firkin.engine.merge import command_line, merge
@@ -20,6 +20,7 @@ from firkin.engine.mounts import decide_mounts
 from firkin.engine.remove import delete_volumes
 from firkin.engine.validate import validate, warnings_for
 from firkin.engine.validate_network import check_network_mode
+from firkin.engine.validate_text import check_text
 from firkin.errors import Invalid, NotFound
 from firkin.ids import NAME, is_name, new_id, suggest_name
 from firkin.images.store import Image
@@ -33,11 +34,13 @@ async def create(engine: Engine, request: CreateRequest) -> Created:
     """Make the container; raises `NotFound` (image), `Conflict` (name), `Invalid` (anything else)."""
     image = await _find_image(engine, request)
     config = merge(image.config.config, request.config)
+    check_text(config, request.host)
     path, args = command_line(config)
     with _only_the_image_is_not_found():
         host = with_defaults(engine, request.host)
         validate(engine, config, host)
         check_network_mode(request.config, host)
+        config = userns.with_user(config, request)
         host = replace(host, links=links.resolve(engine, host.links))
     container_id = new_id()
     async with AsyncExitStack() as undo:
@@ -46,6 +49,7 @@ async def create(engine: Engine, request: CreateRequest) -> Created:
         endpoints = _endpoints(engine, host, request.endpoints, config)
         with _only_the_image_is_not_found():
             mounts = decide_mounts(engine, replace(request, host=host), config.volumes)
+            userns.check_mounts(engine, host, mounts)
         record = Container(
             id=container_id,
             name=name,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from firkin.config import DaemonConfig
 from firkin.engine.events import Events
 from firkin.engine.table import Containers, StdinPipe
+from firkin.engine.users import Users
 from firkin.images.images import Images
 from firkin.linux.cgroup import Cgroups
 from firkin.model import Exec
@@ -46,6 +47,7 @@ class Engine:
     networks: Networks
     containers: Containers
     events: Events
+    users: Users = field(default_factory=Users)
     shepherds: Shepherds = field(init=False)  # made last, for it tells of exits at once
     execs: dict[str, ExecSession] = field(default_factory=dict)
     stopping: bool = False

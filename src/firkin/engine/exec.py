@@ -10,20 +10,25 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from firkin.engine import failures, links
+from firkin.engine import failures, links, userns
 from firkin.engine.detach import parse_keys
 from firkin.engine.engine import Engine, ExecSession
 from firkin.engine.states import require
 from firkin.engine.streams import Streams, pipe_pair
 from firkin.engine.table import Live, StdinPipe
-from firkin.errors import Conflict, FirkinError, Invalid, NotFound
+from firkin.engine.validate_text import check_exec_text
+from firkin.errors import Conflict, FirkinError, Invalid, NotFound, reason
 from firkin.ids import new_id
 from firkin.model import Container, Exec, ExecRequest
+from firkin.oci.runtime_config import OCI_VERSION
+from firkin.runtime import plan_seccomp, seccomp_compile, spec_linux
 from firkin.runtime.client import SpawnFailed
-from firkin.runtime.plan import exec_plan
+from firkin.runtime.plan_joining import exec_plan
 from firkin.runtime.sandbox import Sandbox
 from firkin.runtime.spec import build_exec, seccomp_of
+from firkin.runtime.spec_security import bounding_set
 
+_TRACING = "CAP_SYS_PTRACE"
 _REMEMBERED = 1000  # ended sessions whose exit code can still be asked for
 
 
@@ -33,6 +38,7 @@ async def create(engine: Engine, ref: str, request: ExecRequest) -> str:
     require("exec", entry.record, ref)
     if not request.cmd:
         raise Invalid("No exec command specified")
+    check_exec_text(request)
     parse_keys(request.detach_keys)
     _forget_old(engine)
     exec_id = new_id()
@@ -128,9 +134,11 @@ async def _spawn(engine: Engine, session: ExecSession, request: ExecRequest, liv
     record = engine.containers.find(session.record.container_id).record
     outputs: dict[int, int] = {}
     with ExitStack() as child_side, ExitStack() as undo:
-        fds = {"pidfd": live.pidfd}
+        fds = {"pidfd": live.pidfd, **_group(engine, live)}
+        for fd in list(fds.values())[1:]:
+            child_side.callback(os.close, fd)
         if not request.tty and not detach:
-            _make_pipes(session, request, fds, outputs, child_side)
+            _make_pipes(session, request, fds, outputs, child_side, userns.root_of(record.id_maps))
             undo.callback(session.stdin.close)
             for fd in outputs:
                 undo.callback(os.close, fd)
@@ -161,17 +169,52 @@ def _plan(
         exec_id,
         process,
         join_files=engine.cgroups.join_files(live.cgroup),
+        cgroup="cgroup" if "cgroup" in fds else "",
         user=request.user or record.config.user,
         groups=record.host.group_add,
         stdio=(stdin, stdout, stderr),
         seccomp=engine.filters.program(seccomp) if seccomp else b"",
+        seccomp_flags=seccomp_compile.flags(seccomp) if seccomp else 0,
+        listener=plan_seccomp.listener(seccomp, OCI_VERSION, _state(record)),
+        own_users=record.id_maps is not None,
+        left_out=spec_linux.not_to_be_joined(record.host, engine.machine),
+        watched=_is_watched(engine, record),
     )
 
 
+def _is_watched(engine: Engine, record: Container) -> bool:
+    """Whether any process that sees this container's may trace them: the container's own, those of a privileged exec, or
+    another container's in the same pid namespace."""
+    own = record.host.pid_mode in ("", "private")
+    shared = not own or any(one.record.host.pid_mode == f"container:{record.id}" for one in engine.containers)
+    privileged = any(s.record.container_id == record.id and s.record.request.privileged for s in engine.execs.values())
+    return shared or privileged or _TRACING in bounding_set(record.host, engine.machine.capabilities)
+
+
+def _state(record: Container) -> tuple[str]:
+    return plan_seccomp.running(OCI_VERSION, record.id, record.state.pid, record.host.annotations)
+
+
+def _group(engine: Engine, live: Live) -> dict[str, int]:
+    """Where there is version 2 alone, a descriptor of the group to be born in."""
+    if not engine.cgroups.unified:
+        return {}
+    try:
+        return {"cgroup": engine.cgroups.open_group(engine.cgroups.leaf(live.cgroup, live.pid))}
+    except OSError as error:
+        raise Conflict(f"join cgroup {live.cgroup}: {reason(error)}") from None
+
+
 def _make_pipes(
-    session: ExecSession, request: ExecRequest, fds: dict[str, int], outputs: dict[int, int], child_side: ExitStack
+    session: ExecSession,
+    request: ExecRequest,
+    fds: dict[str, int],
+    outputs: dict[int, int],
+    child_side: ExitStack,
+    owner: tuple[int, int] | None,
 ) -> None:
-    """Pipes for each stream asked for; the child's ends are ours only until it has its own."""
+    """Pipes for each stream asked for; the child's ends are ours only until it has its own. They belong to `owner`, root in
+    a user namespace, whose users may reopen them then."""
     if request.attach_stdin:
         session.stdin = StdinPipe.make()
         fds["stdin"] = session.stdin.read  # type: ignore[assignment]
@@ -181,6 +224,9 @@ def _make_pipes(
             read, fds[name] = pipe_pair()
             child_side.callback(os.close, fds[name])
             outputs[read] = stream
+    for name in ("stdin", "stdout", "stderr"):
+        if owner and name in fds:
+            os.fchown(fds[name], *owner)
 
 
 def _words(message: str) -> Streams:

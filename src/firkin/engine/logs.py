@@ -24,7 +24,7 @@ async def read(engine: Engine, ref: str, request: LogRequest) -> AsyncIterator[L
         raise Unsupported("configured logging driver does not support reading")
     path = engine.layout.container_log(entry.id)
     if not request.follow:
-        return _past(path, request)
+        return logfile.read_aside(path, request)
     return logfile.follow(path, request, lambda: not is_up(entry.record))
 
 
@@ -34,8 +34,3 @@ def details(record: Container) -> str:
     chosen = [(record.config.labels, options.get("labels", "")), (env, options.get("env", ""))]
     found = {key: values[key] for values, keys in chosen for key in keys.split(",") if key in values}
     return ",".join(f"{quote_plus(key)}={quote_plus(found[key])}" for key in sorted(found))
-
-
-async def _past(path: str, request: LogRequest) -> AsyncIterator[LogEntry]:
-    for item in logfile.read(path, request):
-        yield item

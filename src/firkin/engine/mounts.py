@@ -18,6 +18,7 @@ from firkin.errors import Internal, Invalid, reason
 from firkin.ids import is_name
 from firkin.linux.mount import tree
 from firkin.model import CreateRequest, MountPoint, MountRequest
+from firkin.runtime import id_maps
 
 _PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 _MODES = frozenset(("rw", "ro", "z", "Z", "nocopy", "cached", "delegated", "consistent", *_PROPAGATIONS))
@@ -36,7 +37,7 @@ def parse_bind(text: str) -> tuple[str, str, str]:
         source, target, mode = parts[0], parts[1], parts[2] if len(parts) == 3 else ""
     _check_target(target, text)
     options = mode.split(",") if mode else []
-    if any(option not in _MODES for option in options):
+    if any(option not in _MODES and not _is_idmap(option) for option in options):
         raise Invalid(f"invalid volume specification: '{text}': invalid mode: {mode}")
     if source and not source.startswith("/") and not is_name(source):
         raise Invalid(
@@ -57,14 +58,28 @@ def _propagation(mode: str) -> str:
     return next((option for option in mode.split(",") if option in _PROPAGATIONS), "")
 
 
+def _is_idmap(option: str) -> bool:
+    return option.partition("=")[0] in ("idmap", "ridmap")
+
+
+def _idmap(mode: str) -> str:
+    """The word that says how the owners of a bind mount's files are shown; raises `Invalid` if it has no sense."""
+    word = next((option for option in mode.split(",") if _is_idmap(option)), "")
+    if word:
+        id_maps.parse_mount(word)
+    return word
+
+
 def _from_bind(text: str, driver: str) -> MountPoint:
     source, target, mode = parse_bind(text)
     writable = "ro" not in mode.split(",")
     target = posixpath.normpath(target)
     if source.startswith("/"):
         source = posixpath.normpath(source)
-        return MountPoint("bind", source, target, mode=mode, read_write=writable, propagation=_propagation(mode) or "rprivate")
-    request = MountRequest("volume", target, source, read_only=not writable, no_copy="nocopy" in mode.split(","), driver=driver)
+        propagation = _propagation(mode) or "rprivate"
+        return MountPoint("bind", source, target, mode=mode, read_write=writable, propagation=propagation, idmap=_idmap(mode))
+    no_copy = "nocopy" in mode.split(",")
+    request = MountRequest("volume", target, source, read_only=not writable, no_copy=no_copy, driver=driver, idmap=_idmap(mode))
     return replace(_volume(request), mode=mode or "z")
 
 
@@ -85,13 +100,15 @@ def _from_request(request: MountRequest) -> MountPoint:
         target,
         read_write=not request.read_only,
         propagation=request.propagation or "rprivate",
+        idmap=_idmap(request.idmap),
         request=request,
     )
 
 
 def _volume(request: MountRequest) -> MountPoint:
     """A mount of a volume that is made last, once nothing else can be refused."""
-    return MountPoint("volume", "", posixpath.normpath(request.target), read_write=not request.read_only, request=request)
+    target, writable = posixpath.normpath(request.target), not request.read_only
+    return MountPoint("volume", "", target, read_write=writable, idmap=_idmap(request.idmap), request=request)
 
 
 def ensure_sources(mounts: Iterable[MountPoint]) -> None:
@@ -144,7 +161,8 @@ def decide_mounts(engine: Engine, request: CreateRequest, image_volumes: tuple[s
             raise Invalid(f"Duplicate mount point: {mount.destination}")
         taken.add(mount.destination)
         chosen[mount.destination] = mount
-    for target in (posixpath.normpath(path) for path in image_volumes):
+    for target in (posixpath.normpath("/" + path.lstrip("/")) for path in image_volumes):
+        _check_target(target, target)
         if target not in chosen and target not in taken:
             chosen[target] = _volume(MountRequest("volume", target))
     ensure_sources(chosen.values())

@@ -6,7 +6,7 @@ import asyncio
 
 from firkin.engine.engine import Engine
 from firkin.engine.states import require
-from firkin.errors import Internal, reason
+from firkin.errors import Internal, Unsupported, reason
 
 
 async def pause(engine: Engine, ref: str) -> None:
@@ -26,6 +26,8 @@ async def _freeze(engine: Engine, ref: str, verb: str) -> None:
         live = entry.live
         if live is None:
             raise Internal(f"{verb} container {entry.id}: no process")
+        if not engine.cgroups.version("freezer"):
+            raise Unsupported(f"{verb} container {entry.id}: there is no freezer (no cgroup that this engine may use)")
         act = engine.cgroups.freeze if verb == "pause" else engine.cgroups.thaw
         try:
             await asyncio.to_thread(act, live.cgroup)  # a version 1 freezer may need several tries

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
+from firkin.engine import userns
 from firkin.engine.create import create
 from firkin.engine.engine import Engine
 from firkin.engine.remove import remove
@@ -34,15 +35,17 @@ async def _steps(engine: Engine, entry: Entry) -> list[str]:
         attachment = await engine.networks.acquire(entry.record)
         undo.push_async_callback(engine.networks.release, entry.id)
         record = replace(entry.record, endpoints=attachment.endpoints, ports=attachment.ports)
+        record = userns.acquire(engine, record, undo)
         config = await decide(engine, record, undo)
         limits = config.linux.resources
         settings = cgroup_settings(limits, engine.cgroups.version) if limits else []
         stdio = ("null", "null", "null") if record.config.tty else ("stdin", "stdout", "stderr")
-        value = container_plan(config, launch_value(engine, record, config, attachment, stdio, []))
+        fds = ["cgroup"] if engine.cgroups.unified else []
+        value = container_plan(config, launch_value(engine, record, config, attachment, stdio, fds))
         return [
             f"make the cgroup {config.linux.cgroups_path}",
             *(f"limit it: write {text} to {name}" for _, name, text in settings),
-            f"clone a child into new {namespaces(value['clone'])}",
+            f"clone a child into new {namespaces(value['clone'])}{', born in the cgroup' if 'cgroup' in value else ''}",
             *(f"beside it, in the launcher: {describe(step)}" for step in value["parent"]),
             *(describe(step) for step in value["child"]),
         ]

@@ -13,11 +13,12 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
-from firkin.engine import failures, health, remove, usage_events
+from firkin.engine import failures, health, remove, usage_events, userns
 from firkin.engine.attach import hand_over
 from firkin.engine.detach import parse_keys
 from firkin.engine.engine import Engine
 from firkin.engine.mounts import ensure_sources, open_subpaths, with_subpaths
+from firkin.engine.relabel import relabel_sources
 from firkin.engine.states import require
 from firkin.engine.stdio import open_stdio
 from firkin.engine.surroundings import cgroup_path, forget_notes, make_cgroup, sandbox
@@ -66,6 +67,7 @@ async def _launch(engine: Engine, entry: Entry) -> None:
             attachment = await engine.networks.acquire(entry.record)
             undo.push_async_callback(engine.networks.release, entry.id)
             record = replace(entry.record, endpoints=attachment.endpoints, ports=attachment.ports)
+            record = userns.acquire(engine, record, undo)
             config = await decide(engine, record, undo)
             spawned = await _spawn(engine, entry, record, config, attachment)
         except BaseException as error:
@@ -86,11 +88,12 @@ async def _launch(engine: Engine, entry: Entry) -> None:
 async def decide(engine: Engine, record: Container, undo: AsyncExitStack) -> Config:
     """The whole configuration as a value, and the cgroup that it asks for."""
     ensure_sources(record.mounts)
+    relabel_sources(engine.machine, record.host, record.mounts)
     layers = engine.snapshots.layers_of(record.id)
     await engine.volumes.make_ready(record.mounts, layers, first=not record.state.started_at)
     undo.push_async_callback(engine.volumes.let_go, record.mounts)
     surroundings = sandbox(engine, record, undo)
-    mounts = with_subpaths(record.mounts)
+    mounts = with_subpaths(userns.mapped_mounts(engine, record))
     config = build_config(replace(record, mounts=mounts), engine.machine, surroundings, devices.resolve(record.host))
     if config.linux.resources:
         make_cgroup(engine, surroundings.cgroup, config.linux.resources, undo)
@@ -99,8 +102,11 @@ async def decide(engine: Engine, record: Container, undo: AsyncExitStack) -> Con
 
 async def _spawn(engine: Engine, entry: Entry, record: Container, config: Config, attachment: Attachment) -> Spawned:
     """Cross over. What only the child needs is closed here whatever comes of it."""
-    with open_stdio(entry) as stdio:
+    with open_stdio(entry, userns.root_of(record.id_maps)) as stdio:
         others = {**stdio.fds, **open_subpaths(engine, record.mounts, stdio.closing)}
+        if engine.cgroups.unified:
+            others["cgroup"] = engine.cgroups.open_group(cgroup_path(engine, record))
+            stdio.closing.callback(os.close, others["cgroup"])
         fds = {**others, **_open_namespaces(config, stdio.closing)}
         plan = container_plan(config, launch_value(engine, record, config, attachment, stdio.names, list(others)))
         try:
@@ -128,6 +134,7 @@ def launch_value(
         staging=engine.layout.staging,
         volatile=volatile,
         join_files=engine.cgroups.join_files(cgroup_path(engine, record)),
+        cgroup="cgroup" if "cgroup" in fds else "",
         stdio=stdio,
         fds=fds,
         log=log_settings(engine, record),
@@ -136,6 +143,7 @@ def launch_value(
         parent=attachment.parent_steps,
         network=attachment.child_steps,
         seccomp=engine.filters.program(seccomp) if seccomp else b"",
+        bind_devices=engine.machine.user_namespace,
     )
 
 

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 
 from firkin.engine.engine import Engine
+from firkin.linux import pressure
 from firkin.linux.cgroup import Cgroups
 from firkin.model import InterfaceStats, IoCount, Stats
 
@@ -32,6 +33,7 @@ def sample(engine: Engine, ref: str) -> Stats:
         pids_current=_number(cgroups.read(path, "pids", "pids.current")),
         pids_limit=_number(cgroups.read(path, "pids", "pids.max")),
         interfaces=_interfaces(live.pid),
+        pressure=_pressure(cgroups, path),
     )
     return _with_io(_with_memory(_with_cpu(stats, cgroups, path), cgroups, path, memory_total), cgroups, path)
 
@@ -76,20 +78,30 @@ def _with_cpu(stats: Stats, cgroups: Cgroups, path: str) -> Stats:
 
 def _with_memory(stats: Stats, cgroups: Cgroups, path: str, total: int) -> Stats:
     first = cgroups.version("memory") == 1
-    usage, limit, peak = (
-        ("memory.usage_in_bytes", "memory.limit_in_bytes", "memory.max_usage_in_bytes")
-        if first
-        else ("memory.current", "memory.max", "memory.peak")
-    )
+    usage, limit = ("memory.usage_in_bytes", "memory.limit_in_bytes") if first else ("memory.current", "memory.max")
     bound = _number(cgroups.read(path, "memory", limit))
     return replace(
         stats,
         memory_usage=_number(cgroups.read(path, "memory", usage)),
-        memory_max=_number(cgroups.read(path, "memory", peak)) if first else 0,
+        memory_max=_number(cgroups.read(path, "memory", "memory.max_usage_in_bytes")) if first else 0,
         memory_limit=bound if 0 < bound < min(_NO_LIMIT, total) else total,
-        memory_failures=_number(cgroups.read(path, "memory", "memory.failcnt")) if first else 0,
+        memory_failures=_number(cgroups.read(path, "memory", "memory.failcnt")) if first else _ooms(cgroups, path),
         memory_detail=cgroups.table(path, "memory", "memory.stat"),
     )
+
+
+def _ooms(cgroups: Cgroups, path: str) -> int:
+    """What Docker counts as failures in version 2: how often the limit could not be kept by reclaiming."""
+    return cgroups.table(path, "memory", "memory.events").get("oom", 0)
+
+
+def _pressure(cgroups: Cgroups, path: str) -> dict[str, dict[str, dict[str, float]]]:
+    """By kind; empty in version 1 and where the kernel does not keep these accounts."""
+    if not cgroups.unified:
+        return {}
+    # The cgroup core's own files: they are there whether or not the controller of that name is.
+    found = {kind: pressure.parse(cgroups.read(path, "freezer", kind + ".pressure")) for kind in pressure.KINDS}
+    return {kind: lines for kind, lines in found.items() if lines}
 
 
 def _with_io(stats: Stats, cgroups: Cgroups, path: str) -> Stats:

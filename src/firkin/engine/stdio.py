@@ -21,18 +21,25 @@ class Stdio:
     names: tuple[str, str, str] = ("null", "null", "null")
     fds: dict[str, int] = field(default_factory=dict)
     closing: ExitStack = field(default_factory=ExitStack)
+    owner: tuple[int, int] | None = None
 
     def pipe(self, reader: str, writer: str) -> None:
         self.fds[reader], self.fds[writer] = os.pipe2(os.O_CLOEXEC)
         self.closing.callback(os.close, self.fds[reader])
         self.closing.callback(os.close, self.fds[writer])
+        self.give_away(self.fds[writer])
+
+    def give_away(self, pipe: int) -> None:
+        """To the container's root, whose user may reopen it as /dev/stdout then."""
+        if self.owner:
+            os.fchown(pipe, *self.owner)
 
 
 @contextmanager
-def open_stdio(entry: Entry) -> Iterator[Stdio]:
+def open_stdio(entry: Entry, owner: tuple[int, int] | None = None) -> Iterator[Stdio]:
     """Streams for a container that is about to start, with the pipes of one client that attached early; on leaving,
-    what the daemon has no use for is closed."""
-    stdio = Stdio()
+    what the daemon has no use for is closed. `owner`: the machine's ids of root in there, if they are not root's."""
+    stdio = Stdio(owner=owner)
     config = entry.record.config
     with stdio.closing:
         if not config.tty:
@@ -43,6 +50,7 @@ def open_stdio(entry: Entry) -> Iterator[Stdio]:
                 entry.stdin = entry.stdin or StdinPipe.make()
                 if entry.stdin.read is not None:
                     stdin, stdio.fds["stdin"] = "stdin", entry.stdin.read
+                    stdio.give_away(entry.stdin.read)
                     stdio.closing.callback(entry.stdin.close_read)
             stdio.names = (stdin, "stdout", "stderr")
         _add_first_client(entry, stdio)

@@ -11,9 +11,9 @@ import os
 import shutil
 from contextlib import AsyncExitStack
 
-from firkin.engine import links
+from firkin.engine import cgroup_conf, links, userns
 from firkin.engine.engine import Engine
-from firkin.errors import Conflict, Internal, reason
+from firkin.errors import Conflict
 from firkin.model import Container
 from firkin.oci.runtime_resources import Resources
 from firkin.runtime.cgroup_settings import cgroup_settings, device_rules
@@ -34,10 +34,11 @@ def make_cgroup(engine: Engine, path: str, limits: Resources, undo: AsyncExitSta
     try:
         if engine.cgroups.exists(path):
             engine.cgroups.remove(path)
-        engine.cgroups.create(path, cgroup_settings(limits, engine.cgroups.version), device_rules(limits))
+        missing = engine.cgroups.create(path, cgroup_settings(limits, engine.cgroups.version), device_rules(limits))
     except OSError as error:
-        raise Internal(f"create cgroup {error.filename or path}: {reason(error)}") from error
+        raise cgroup_conf.refused(limits.unified, error, f"create cgroup {error.filename or path}") from error
     undo.push_async_callback(remove_cgroup, engine, path)
+    cgroup_conf.check_there(limits.unified, missing)
 
 
 async def remove_cgroup(engine: Engine, path: str) -> None:
@@ -67,7 +68,8 @@ def sandbox(engine: Engine, record: Container, undo: AsyncExitStack) -> Sandbox:
         files=_files(engine, record),
         shm=_shared_memory(engine, record, undo),
         environment=links.environment(engine, record),
-        namespaces={
+        namespaces=_shared_users(engine, record)
+        | {
             kind: _namespace(engine, mode, kind)
             for kind, mode in (
                 ("network", record.host.network_mode),
@@ -77,6 +79,11 @@ def sandbox(engine: Engine, record: Container, undo: AsyncExitStack) -> Sandbox:
             if mode.startswith("container:")
         },
     )
+
+
+def _shared_users(engine: Engine, record: Container) -> dict[str, str]:
+    path = userns.joined_path(engine, record) if record.id_maps else ""
+    return {"user": path} if path else {}
 
 
 def _namespace(engine: Engine, mode: str, kind: str) -> str:
@@ -133,6 +140,8 @@ def _shared_memory(engine: Engine, record: Container, undo: AsyncExitStack) -> s
         return _donated(engine, engine.containers.joined(mode))
     if mode != "shareable":
         return ""
+    # For no other user of the machine: it is for every user of the container, whose root may leave set-user-id programs there.
+    os.makedirs(engine.layout.shared_memory, 0o700, exist_ok=True)
     directory = os.path.join(engine.layout.shared_memory, record.id)
     os.makedirs(directory, exist_ok=True)
     os.chmod(directory, 0o1777)

@@ -34,6 +34,11 @@ class Info:
     cgroup_version: str
     controllers: frozenset[str]
     version: str = __version__
+    rootless: bool = False
+    remapped: bool = False
+    cgroups: bool = True
+    apparmor: bool = False  # in the kernel
+    apparmor_profile: str = ""  # the default one, if it is loaded
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,11 @@ def info(engine: Engine) -> Info:
         memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         cgroup_version="2" if engine.cgroups.unified else "1",
         controllers=frozenset(c for c in _CONTROLLERS if engine.cgroups.version(c)),
+        rootless=engine.config.rootless,
+        remapped=engine.users.remap,
+        cgroups=engine.machine.cgroups,
+        apparmor=engine.machine.apparmor,
+        apparmor_profile=engine.machine.apparmor_profile,
     )
 
 

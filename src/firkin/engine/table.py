@@ -7,6 +7,7 @@ What cannot be stored (descriptors, waiting clients) lives in `Entry.live` and `
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -198,9 +199,14 @@ class Containers:
     def delete_files(self, entry: Entry) -> None:
         """The rest of a container that is forgotten. Its directory holds nothing but the engine's own files."""
         directory = self._layout.container(entry.id)
-        for name in os.listdir(directory):
-            os.unlink(os.path.join(directory, name))
-        os.rmdir(directory)
+        while True:
+            for name in os.listdir(directory):
+                os.unlink(os.path.join(directory, name))
+            try:
+                return os.rmdir(directory)
+            except OSError as error:  # the keeper has just now opened a log, for a start that has failed since
+                if error.errno != errno.ENOTEMPTY:
+                    raise
 
     def _record_path(self, container_id: str) -> str:
         return os.path.join(self._layout.container(container_id), "container.json")

@@ -6,6 +6,8 @@ Source: Docker Engine API, `GET /containers/{id}/top`; moby `daemon/top_unix.go`
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import re
 
 from firkin.engine.engine import Engine
@@ -23,10 +25,23 @@ async def top(engine: Engine, ref: str, ps_args: str = "-ef") -> tuple[list[str]
     live = entry.live
     if live is None:
         raise Internal(f"top {entry.id}: no process")
-    pids = set(await asyncio.to_thread(engine.cgroups.processes, live.cgroup))
+    if engine.machine.cgroups:
+        pids = set(await asyncio.to_thread(engine.cgroups.processes, live.cgroup))
+    else:
+        pids = await asyncio.to_thread(_in_namespace_of, live.pid)
     output = await _ps((ps_args or "-ef").split())
     engine.events.container("top", entry.record)
     return _pick(output, pids)
+
+
+def _in_namespace_of(leader: int) -> set[int]:
+    """Where there are no groups to ask: the processes of its pid namespace."""
+    namespace, found = os.stat(f"/proc/{leader}/ns/pid").st_ino, set()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it ended, or is none of ours
+            if os.stat(f"/proc/{name}/ns/pid").st_ino == namespace:
+                found.add(int(name))
+    return found
 
 
 async def _ps(arguments: list[str]) -> str:

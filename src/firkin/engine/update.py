@@ -5,12 +5,14 @@ Source: Docker Engine API, `POST /containers/{id}/update`; a limit that is not g
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import fields, replace
 
+from firkin.engine import cgroup_conf
 from firkin.engine.engine import Engine
 from firkin.engine.validate import check_resources, check_restart, missing_controllers
-from firkin.errors import Conflict, Internal, Invalid, reason
-from firkin.model import HostConfig, Resources, RestartPolicy
+from firkin.errors import Conflict, Invalid
+from firkin.model import Container, HostConfig, Resources, RestartPolicy
 from firkin.runtime.cgroup_settings import cgroup_settings
 from firkin.runtime.spec_resources import resources
 
@@ -28,22 +30,33 @@ async def update(engine: Engine, ref: str, changes: Resources, policy: RestartPo
         if changes.memory and not changes.memory_swap and 0 < limits.memory_swap < limits.memory:
             raise Conflict(f"Cannot update container {entry.id}: {_SWAP_TOO_SMALL}")
         check_resources(limits)
+        cgroup_conf.check(engine.cgroups, changes.cgroup_conf)
         policy = _checked(entry.record.host, policy)
         if entry.live:
-            try:
-                _apply(engine, entry.live.cgroup, limits)
-            except OSError as error:
-                raise Internal(f"cannot update container {entry.id}: write {error.filename}: {reason(error)}") from error
+            _change(engine, entry.record, entry.live.cgroup, limits)
         host = replace(entry.record.host, resources=limits, restart_policy=policy)
         engine.containers.save(entry, replace(entry.record, host=host))
     engine.events.container("update", entry.record)
     return missing_controllers(engine.cgroups, changes)
 
 
+def _change(engine: Engine, record: Container, cgroup: str, limits: Resources) -> None:
+    """All of it or, as far as the kernel lets us go back, nothing."""
+    try:
+        _apply(engine, cgroup, limits)
+    except (OSError, Invalid) as error:
+        with contextlib.suppress(OSError, Invalid):
+            _apply(engine, cgroup, record.host.resources)
+        if isinstance(error, Invalid):
+            raise
+        otherwise = f"cannot update container {record.id}: write {error.filename}"
+        raise cgroup_conf.refused(limits.cgroup_conf, error, otherwise) from error
+
+
 def _apply(engine: Engine, cgroup: str, limits: Resources) -> None:
     present = engine.cgroups.read(cgroup, "memory", "memory.memsw.limit_in_bytes").strip()
     settings = cgroup_settings(resources(limits, (), None), engine.cgroups.version, int(present or -1))
-    engine.cgroups.apply(cgroup, settings)
+    cgroup_conf.check_there(limits.cgroup_conf, engine.cgroups.apply(cgroup, settings))
 
 
 def _checked(host: HostConfig, policy: RestartPolicy | None) -> RestartPolicy:
@@ -58,4 +71,5 @@ def _checked(host: HostConfig, policy: RestartPolicy | None) -> RestartPolicy:
 
 def _merged(present: Resources, changes: Resources) -> Resources:
     given = {f.name: getattr(changes, f.name) for f in fields(Resources)}
+    given["cgroup_conf"] = {**present.cgroup_conf, **changes.cgroup_conf}
     return replace(present, **{name: value for name, value in given.items() if value != getattr(_NOTHING, name)})

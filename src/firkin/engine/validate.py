@@ -8,14 +8,17 @@ from __future__ import annotations
 import os
 import re
 
+from firkin.engine import cgroup_conf, userns
 from firkin.engine.engine import Engine
 from firkin.errors import Invalid
 from firkin.linux.cgroup import Cgroups
 from firkin.model import Container, ContainerConfig, HostConfig, LogConfig, Resources, RestartPolicy
+from firkin.runtime import selinux
 from firkin.runtime.spec import stop_signal
-from firkin.runtime.spec_security import bounding_set
+from firkin.runtime.spec_security import bounding_set, security_options
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)i?b?")
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([kmg]?)i?b?")
+_COUNT = re.compile(r"[0-9]{1,9}")
 _SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30}
 _SMALLEST_MEMORY = 6 << 20
 _LOG_DRIVERS = ("json-file", "local", "none")
@@ -46,11 +49,12 @@ def validate(engine: Engine, config: ContainerConfig, host: HostConfig) -> None:
     _check_logs(host)
     _check_modes(engine, host, config)
     check_resources(host.resources)
+    cgroup_conf.check(engine.cgroups, host.resources.cgroup_conf)
     bounding_set(host, engine.machine.capabilities)
+    selinux.check(security_options(host.security_opt).labels)
     if host.runtime not in _RUNTIMES:
         raise Invalid(f"unknown or invalid runtime name: {host.runtime}")
-    if host.userns_mode not in ("", "host"):
-        raise Invalid(f"invalid user namespace mode: {host.userns_mode}")
+    userns.validate(engine, host)
     if host.isolation not in ("", "default"):
         raise Invalid(f"invalid isolation {host.isolation!r}: Linux knows only 'default'")
     if not -1000 <= host.oom_score_adj <= 1000:
@@ -100,7 +104,7 @@ def log_limits(log: LogConfig) -> tuple[int, int]:
     match = _SIZE.fullmatch(size.lower())
     if size != "-1" and not match:
         raise Invalid(f"invalid log opt max-size: {size!r}: want a number and perhaps k, m or g")
-    if not files.isdecimal() or files == "0":
+    if not _COUNT.fullmatch(files) or int(files) == 0:
         raise Invalid(f"invalid log opt max-file: {files!r}: cannot be less than 1")
     return (int(float(match[1]) * (1 << _SHIFTS[match[2]])) if match else 0), int(files)
 
@@ -166,7 +170,7 @@ def _check_cpus(wanted: str) -> None:
 def _numbers(text: str) -> set[int]:
     """What a list of ranges names; raises ValueError."""
     found: set[int] = set()
-    for part in filter(None, text.split(",")):
+    for part in dict.fromkeys(filter(None, text.split(","))):
         first, _, last = part.partition("-")
         if int(last or first) > _LARGEST_CPU:
             found.add(int(last or first))
@@ -175,6 +179,7 @@ def _numbers(text: str) -> set[int]:
     return found
 
 
+_LACKS = "Your kernel does not support"
 _MEMORY, _QUOTA = ("memory", "memory limit", "Limitation"), ("cpu", "CPU cfs quota", "Quota")
 # limit asked for -> (controller it needs, what dockerd calls the feature, what gets discarded)
 _NEEDS = {
@@ -195,7 +200,19 @@ def missing_controllers(cgroups: Cgroups, limits: Resources) -> list[str]:
     for name, (controller, feature, loss) in _NEEDS.items():
         here = "io" if controller == "blkio" and cgroups.unified else controller
         if getattr(limits, name) and not cgroups.version(here):
-            texts.append(f"Your kernel does not support {feature} or the cgroup is not mounted. {loss} discarded.")
+            texts.append(f"{_LACKS} {feature} or the cgroup is not mounted. {loss} discarded.")
+    return texts + (_only_version_1(limits) if cgroups.version("memory") == 2 else [])
+
+
+def _only_version_1(limits: Resources) -> list[str]:
+    """The same for what version 2 has no files for."""
+    texts = []
+    if limits.memory_swappiness is not None:
+        texts.append(f"{_LACKS} memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.")
+    if limits.oom_kill_disable:
+        texts.append(f"{_LACKS} OomKillDisable. OomKillDisable discarded.")
+    if limits.kernel_memory_tcp:
+        texts.append(f"{_LACKS} kernel memory TCP limit or the cgroup is not mounted. Limitation discarded.")
     return texts
 
 

@@ -14,6 +14,7 @@ import msgspec
 from firkin.errors import Invalid, Unsupported
 from firkin.images.archive_read import Archive
 from firkin.images.archive_write import NAME_ANNOTATION, TAG_ANNOTATION
+from firkin.oci import foreign_json
 from firkin.oci.digest import Digest, digest_of
 from firkin.oci.manifest import (
     LARGEST_MANIFEST,
@@ -121,8 +122,8 @@ class _Entry(msgspec.Struct, rename="pascal"):
 
 def _docker_images(archive: Archive, content: ContentStore) -> Iterator[Found]:
     try:
-        entries = msgspec.json.decode(_document(archive, content, "manifest.json"), type=list[_Entry])
-    except msgspec.DecodeError as error:
+        entries: list[_Entry] = foreign_json.loads(_document(archive, content, "manifest.json"), list[_Entry])
+    except ValueError as error:
         raise Invalid(f"load archive: manifest.json: {error}")
     for entry in entries[:_MOST_IMAGES]:
         data = _document(archive, content, entry.config)

@@ -8,7 +8,6 @@ Source: distribution spec's token authentication (`spec/auth/token`, `spec/auth/
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import time
 from dataclasses import dataclass
@@ -19,11 +18,14 @@ import msgspec
 from yarl import URL
 
 from firkin.errors import Forbidden, Invalid, Unavailable
+from firkin.oci import foreign_json
 
 CLIENT_ID = "firkin"
 _LARGEST_REPLY = 1 << 20
 _SHORTEST_LIFE = 60.0
-_PARAMETER = re.compile(r'([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_LONGEST_LIFE = 86400.0
+_PARAMETER = re.compile(r'(?<![A-Za-z0-9_-])([A-Za-z0-9_-]{1,64})\s{0,8}=\s{0,8}(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_LONGEST_HEADER = 8192  # of a challenge: what is no parameter costs the square of its length
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,10 @@ def decode_registry_auth(header: str) -> Credentials:
     if not header:
         return ANONYMOUS
     try:
-        config = msgspec.json.decode(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)), type=_AuthConfig)
+        config: _AuthConfig = foreign_json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)), _AuthConfig)
         if config.auth and not config.username:
             config.username, _, config.password = base64.b64decode(config.auth).decode().partition(":")
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except ValueError as error:
         raise Invalid(f"invalid X-Registry-Auth header: {error}")
     return Credentials(config.username, config.password, config.identitytoken, config.registrytoken)
 
@@ -82,7 +84,7 @@ def parse_challenges(headers: list[str]) -> Challenge | None:
     """The challenge to answer: a bearer one if posed, else basic, else None."""
     found = {}
     for header in headers:
-        scheme, _, rest = header.strip().partition(" ")
+        scheme, _, rest = header[:_LONGEST_HEADER].strip().partition(" ")
         values = {name.lower(): re.sub(r"\\(.)", r"\1", quoted) or bare for name, quoted, bare in _PARAMETER.findall(rest)}
         found[scheme.lower()] = Challenge(scheme.lower(), values.get("realm", ""), values.get("service", ""))
     return found.get("bearer") or found.get("basic")
@@ -142,11 +144,11 @@ def _parse_token(status: int, body: bytes, realm: URL) -> Token:
     if status != 200:
         raise Unavailable(f"get a token from {realm.host}: received unexpected HTTP status {status}")
     try:
-        reply: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+        reply: dict[str, Any] = foreign_json.loads(body, dict[str, Any])
+    except ValueError as error:
         raise Unavailable(f"get a token from {realm.host}: {error}")
     value, life = reply.get("token") or reply.get("access_token"), reply.get("expires_in")
     if not isinstance(value, str) or not value.isascii() or not value.isprintable():
         raise Unavailable(f"get a token from {realm.host}: the reply holds no token")
-    seconds = max(float(life), _SHORTEST_LIFE) if isinstance(life, int | float) else _SHORTEST_LIFE
+    seconds = min(max(life, _SHORTEST_LIFE), _LONGEST_LIFE) if isinstance(life, int | float) else _SHORTEST_LIFE
     return Token(value, time.monotonic() + seconds * 0.9, str(reply.get("refresh_token") or ""))

@@ -16,7 +16,7 @@ from firkin.oci.image import Healthcheck, RunConfig
 
 _SHELL = ("/bin/sh", "-c")
 _UNITS = {"h": 3600e9, "m": 60e9, "s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0}
-_PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
+_PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 
 
 def apply_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
@@ -113,7 +113,7 @@ def _healthcheck(config: RunConfig, text: str) -> RunConfig:
         field = name.replace("-", "_")
         if field not in ("interval", "timeout", "start_period", "start_interval", "retries"):
             raise Invalid(f"Unknown flag: {name}")
-        options[field] = int(value) if field == "retries" and value.isdecimal() else _duration(name, value)
+        options[field] = _count(name, value) if field == "retries" else _duration(name, value)
     kind, rest = (words[0].upper() if words else "", " ".join(words[1:]).strip())
     if kind == "NONE":
         test: tuple[str, ...] = ("NONE",)
@@ -125,10 +125,16 @@ def _healthcheck(config: RunConfig, text: str) -> RunConfig:
     return msgspec.structs.replace(config, healthcheck=Healthcheck(test=test, **options))
 
 
+def _count(name: str, text: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise Invalid(f"invalid number for --{name}: {text[:100]!r}")
+    return int(text)
+
+
 def _duration(name: str, text: str) -> int:
-    parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|us|ns|m|s)", text)
+    parts = re.findall(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)(h|ms|us|ns|m|s)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise Invalid(f"invalid duration for --{name}: {text!r}")
+        raise Invalid(f"invalid duration for --{name}: {text[:100]!r}")
     return int(sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 

@@ -46,14 +46,14 @@ class Registries:
         """The registry itself; where it is insecure, TLS without a check and then plain HTTP."""
         if domain == DEFAULT_DOMAIN:
             return [Endpoint(URL(HUB))]
-        secure, plain = URL(f"https://{domain}"), URL(f"http://{domain}")
+        secure, plain = _url(f"https://{domain}"), _url(f"http://{domain}")
         if self.is_insecure(domain):
             return [Endpoint(secure, verify=False), Endpoint(plain)]
         return [Endpoint(secure)]
 
     def is_insecure(self, domain: str) -> bool:
         """Whether `domain` (HOST[:PORT]) is this machine, or listed as insecure by name or network."""
-        host = URL(f"//{domain}").host or ""
+        host = _url(f"//{domain}").host or ""
         if host == "localhost" or domain in self.insecure or host in self.insecure:
             return True
         try:
@@ -79,8 +79,18 @@ def login_domain(server: str) -> str:
     return DEFAULT_DOMAIN if host in _LOGIN_HUB else host
 
 
+def _url(text: str) -> URL:
+    """Raises `Invalid`, also for a port that is none."""
+    try:
+        url = URL(text)
+        url.host_port_subcomponent  # noqa: B018 - what is wrong with it is only found when it is asked for
+    except ValueError as error:
+        raise Invalid(f"invalid registry address {text.rpartition('//')[2][:200]!r}: {error}") from None
+    return url
+
+
 def _mirror_url(text: str) -> URL:
-    url = URL(text if "://" in text else f"https://{text}")
+    url = _url(text if "://" in text else f"https://{text}")
     if url.scheme not in ("http", "https") or not url.host or url.user or url.query_string or url.fragment:
         raise Invalid(f"invalid registry mirror {text!r}: want http(s)://HOST[:PORT][/PATH]")
     return url

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-import msgspec
 from yarl import URL
 
 from firkin.errors import FirkinError, Forbidden, Invalid, NotFound, Unavailable
 from firkin.images.transport import Transport
+from firkin.oci import foreign_json
 from firkin.oci.digest import Digest, digest_of, parse_digest
 from firkin.oci.manifest import INDEX_TYPES, LARGEST_MANIFEST, MANIFEST_TYPES, Descriptor
 from firkin.oci.reference import Reference
@@ -24,6 +24,7 @@ from firkin.oci.reference import Reference
 _ACCEPT = ", ".join((*MANIFEST_TYPES, *INDEX_TYPES))
 _LARGEST_ERROR = 64 << 10
 _MOST_TAGS = 100_000
+_MOST_PAGES = 1000
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Repository:
             return None
         if not location:
             raise Unavailable(f"push to {self.reference.familiar_name}: the registry names no place to upload to")
-        return self.transport.url(self.transport.url("/v2/").join(URL(location)))
+        return self.transport.url(self.transport.joined(self.transport.url("/v2/"), location))
 
     async def upload_blob(self, place: URL, digest: Digest, size: int, body: Callable[[], Any]) -> None:
         """Send a blob in one PUT; `body` opens the bytes anew for every attempt."""
@@ -112,14 +113,23 @@ class Repository:
         """Every tag, following the registry's pages."""
         found: list[str] = []
         target: str | URL | None = f"{self._base}/tags/list"
-        while target is not None and len(found) < _MOST_TAGS:
+        for _ in range(_MOST_PAGES):
+            if target is None or len(found) >= _MOST_TAGS:
+                break
             async with self.transport.send("GET", target) as response:
                 await self._expect(response, 200)
                 page = _decode(await read_limited(response, LARGEST_MANIFEST, "tag list"))
-            found += [tag for tag in page.get("tags") or [] if isinstance(tag, str)]
-            following = response.links.get("next")
-            target = URL(str(following["url"])) if following else None
+            tags = page.get("tags")
+            found += [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+            target = self._next_page(response)
         return found
+
+    def _next_page(self, response: aiohttp.ClientResponse) -> URL | None:
+        try:
+            following = response.links.get("next")
+        except ValueError as error:
+            raise Unavailable(f"list tags of {self.reference.familiar_name}: malformed Link header: {error}") from None
+        return self.transport.joined(response.url, str(following["url"])) if following else None
 
     async def _expect(self, response: aiohttp.ClientResponse, *statuses: int) -> None:
         if response.status not in statuses:
@@ -164,15 +174,16 @@ async def read_limited(response: aiohttp.ClientResponse, limit: int, what: str) 
 
 def _decode(data: bytes) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(data, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+        found: dict[str, Any] = foreign_json.loads(data, dict[str, Any])
+        return found
+    except ValueError as error:
         raise Unavailable(f"read the registry's reply: {error}")
 
 
 def _first_error(body: bytes) -> str:
     """`code: message` of the first entry in a distribution-spec error body, "" if it is none."""
     try:
-        first = msgspec.json.decode(body)["errors"][0]
+        first = foreign_json.loads(body)["errors"][0]
         return f"{str(first['code']).lower().replace('_', ' ')}: {first.get('message') or ''}".rstrip(": ")
-    except (msgspec.DecodeError, KeyError, IndexError, TypeError, AttributeError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return ""

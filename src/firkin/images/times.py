@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from firkin.errors import Invalid
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_EARLIEST, _LATEST = -62135596800, 253402300799  # the years 1 and 9999, seconds
+_LONGEST = 100  # characters; more digits than that are no time
 _AGO = re.compile(r"(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)")
 
 
@@ -25,6 +27,8 @@ def parse_time(text: str) -> int:
     zone = match[3] or "Z"
     if zone not in "Zz":
         seconds -= (1 if zone[0] == "+" else -1) * (int(zone[1:3]) * 3600 + int(zone[4:6]) * 60)
+    if not _EARLIEST <= seconds <= _LATEST:
+        return 0
     return seconds * 1_000_000_000 + int((match[2] or "0")[:9].ljust(9, "0"))
 
 
@@ -36,6 +40,8 @@ def format_time(nanoseconds: int) -> str:
 
 def parse_moment(text: str) -> int:
     """A moment in nanoseconds: RFC 3339, a date, seconds since the epoch, or how long ago (`24h`, `1h30m`)."""
+    if len(text) > _LONGEST:
+        raise Invalid(f"invalid value for filter 'until': {len(text)} characters")
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return int(float(text) * 1e9)
     if text and not _AGO.sub("", text):

@@ -114,6 +114,15 @@ class Transport:
             return URL(str(self.endpoint.url).rstrip("/") + target, encoded=True)
         return _checked(URL(target), self.endpoint.url)
 
+    def joined(self, base: URL, told: str) -> URL:
+        """Where `told`, which the server at `base` sent as a place, leads; raises `Unavailable` for what is no place."""
+        try:
+            target = base.join(URL(told))
+            target.origin()
+        except ValueError as error:
+            raise Unavailable(f'"{self.endpoint.url}": it leads to {told[:200]!r}: {error}') from None
+        return target
+
     async def _persist(
         self, method: str, url: URL, headers: dict[str, str], body: Callable[[], Any] | None, authorise: bool
     ) -> aiohttp.ClientResponse:
@@ -147,7 +156,7 @@ class Transport:
             if response.status not in _REDIRECTS or not location or method not in ("GET", "HEAD"):
                 return response
             response.close()
-            target = url.join(URL(location))
+            target = self.joined(url, location)
             if target.scheme not in ("https", url.scheme) or not target.host:
                 raise Unavailable(
                     f'{method.capitalize()} "{url}": redirected to {target.scheme}://{target.host}, which is not safe'

@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import struct
 
+from firkin.linux import sockets as socket
 from firkin.linux.syscalls import call
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+
 _LAST = 0xFFFFFFFF
-_MOST_FDS = 253  # SCM_MAX_FD
-_CONTROL_SPACE = socket.CMSG_SPACE(_MOST_FDS * 4)
+MOST_AT_ONCE = 253  # SCM_MAX_FD
+_CONTROL_SPACE = socket.CMSG_SPACE(MOST_AT_ONCE * 4)
 
 
-def send_fds(sock: socket.socket, data: bytes, fds: list[int], flags: int = 0) -> None:
+def send_fds(sock: _socket.socket, data: bytes, fds: list[int], flags: int = 0) -> None:
     """One message of a SOCK_SEQPACKET socket, with duplicates of `fds` attached."""
     control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"={len(fds)}i", *fds))] if fds else []
     sock.sendmsg([data], control, flags | socket.MSG_NOSIGNAL)
 
 
-def recv_fds(sock: socket.socket, size: int, flags: int = 0) -> tuple[bytes, list[int]]:
+def recv_fds(sock: _socket.socket, size: int, flags: int = 0) -> tuple[bytes, list[int]]:
     """The next message and its descriptors, which are the caller's to close; (b"", []) at end of file.
 
     OSError EMSGSIZE if it was longer than `size` or held more descriptors than fit."""

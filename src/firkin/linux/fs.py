@@ -16,6 +16,7 @@ from firkin.linux.syscalls import call, cstring
 
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
@@ -42,9 +43,9 @@ def openat2(directory: int, path: str, flags: int, mode: int = 0, resolve: int =
     raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
 
 
-def in_root(root: int, path: str, flags: int = os.O_PATH, mode: int = 0) -> int:
-    """Open `path` as it would be found by a process whose root directory is `root`."""
-    return openat2(root, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+def in_root(root: int, path: str, flags: int = os.O_PATH, mode: int = 0, resolve: int = 0) -> int:
+    """Open `path` as it would be found by a process whose root directory is `root`; `resolve` (RESOLVE_*) forbids more."""
+    return openat2(root, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve)
 
 
 def make_in_root(root: int, path: str, kind: str) -> int:

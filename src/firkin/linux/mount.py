@@ -14,7 +14,7 @@ import struct
 from firkin.linux.syscalls import call, cstring
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 0x20
-MS_NOATIME, MS_NODIRATIME, MS_BIND, MS_REC = 0x400, 0x800, 0x1000, 0x4000
+MS_NOATIME, MS_NODIRATIME, MS_BIND, MS_MOVE, MS_REC = 0x400, 0x800, 0x1000, 0x2000, 0x4000
 MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_RELATIME = 0x20000, 0x40000, 0x80000, 0x100000, 0x200000
 PROPAGATION = MS_UNBINDABLE | MS_PRIVATE | MS_SLAVE | MS_SHARED
 MNT_DETACH = 2
@@ -22,12 +22,14 @@ MNT_DETACH = 2
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
 MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_STRICTATIME = 0x70, 0x10, 0x20
 MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOSYMFOLLOW = 0x80, 0x200000
+_MOUNT_ATTR_IDMAP = 0x100000
 
 _AT_FDCWD = -100
 _AT_EMPTY_PATH, _AT_RECURSIVE = 0x1000, 0x8000
 _OPEN_TREE_CLONE = 1
 _FSOPEN_CLOEXEC, _FSMOUNT_CLOEXEC = 1, 1
-_SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6  # FSCONFIG_*
+_SET_FLAG, _SET_STRING, _CREATE, _RECONFIGURE = 0, 1, 6, 7  # FSCONFIG_*
+_FSPICK_CLOEXEC, _FSPICK_EMPTY_PATH = 1, 8
 _FROM_EMPTY_PATH, _TO_EMPTY_PATH = 0x04, 0x40  # MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH
 _MOUNT_ATTR = struct.Struct("=QQQQ")  # set, clear, propagation, user namespace
 
@@ -66,6 +68,19 @@ def filesystem(fstype: str, source: str, attributes: int, options: list[str]) ->
             configure(context, option)
         call("fsconfig", context, _CREATE, None, None, 0, what=fstype)
         return call("fsmount", context, _FSMOUNT_CLOEXEC, attributes, what=fstype)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, _complaint(context) or error.filename) from None
+    finally:
+        os.close(context)
+
+
+def reconfigure(mounted: int, options: list[str]) -> None:
+    """Change options of the file system that is mounted where `mounted` (a descriptor) is."""
+    context = call("fspick", mounted, b"", _FSPICK_CLOEXEC | _FSPICK_EMPTY_PATH)
+    try:
+        for option in options:
+            configure(context, option)
+        call("fsconfig", context, _RECONFIGURE, None, None, 0)
     except OSError as error:
         raise OSError(error.errno, error.strerror, _complaint(context) or error.filename) from None
     finally:
@@ -137,6 +152,14 @@ def set_attributes(mount_fd: int, set_: int, clear: int, propagation: int, recur
     """mount_setattr(2); ENOSYS before Linux 5.12."""
     clear |= MOUNT_ATTR__ATIME if set_ & MOUNT_ATTR__ATIME else 0  # a choice of one out of several
     attributes = _MOUNT_ATTR.pack(set_, clear, propagation, 0)
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    call("mount_setattr", mount_fd, b"", flags, attributes, len(attributes))
+
+
+def idmap(mount_fd: int, users: int, recursive: bool) -> None:
+    """Show who owns files as the user namespace open as `users` maps it: id 0 on the disk is its id 0. Only before the
+    mount is attached, and once. EINVAL: its file system cannot (before Linux 5.12 none could), or it is mapped already."""
+    attributes = _MOUNT_ATTR.pack(_MOUNT_ATTR_IDMAP, 0, 0, users)
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     call("mount_setattr", mount_fd, b"", flags, attributes, len(attributes))
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import socket
 import struct
 
 from firkin.linux import rtnetlink
+from firkin.linux import sockets as socket
 from firkin.linux.netlink_wire import Channel, NetlinkError
 from firkin.linux.syscalls import call, cstring
 

@@ -8,8 +8,9 @@ Source: netlink(7), RFC 3549, linux/netlink.h.
 from __future__ import annotations
 
 import os
-import socket
 import struct
+
+from firkin.linux import sockets as socket
 
 # linux/netlink.h
 NLM_F_REQUEST, NLM_F_DUMP = 0x1, 0x300
@@ -86,6 +87,10 @@ class Channel:
     def fileno(self) -> int:
         return self._socket.fileno()
 
+    def set_option(self, option: int) -> None:
+        """Switch on one of NETLINK_*; OSError for one that this kernel does not know."""
+        self._socket.setsockopt(_SOL_NETLINK, option, 1)
+
     def close(self) -> None:
         self._socket.close()
 
@@ -121,6 +126,15 @@ class Channel:
                 messages += self._receive(_LONGEST_REFUSAL, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return messages
+
+    def ask(self, message: Message) -> bytes:
+        """The payload of the one answer to `message`."""
+        self._socket.send(batch(message))
+        for kind, flags, sequence, body in self._receive(_LONGEST_DUMP):
+            if kind != NLMSG_ERROR:
+                return body
+            raise _refusal(sequence, flags, body) or NetlinkError(0, "no answer")
+        raise NetlinkError(0, "no answer")
 
     def dump(self, message: Message) -> list[tuple[int, bytes]]:
         """All objects `message` asks for, as (message type, payload)."""

@@ -6,9 +6,9 @@ The functions make netlink messages for one `transaction`. Source: linux/netfilt
 
 from __future__ import annotations
 
-import socket
 import struct
 
+from firkin.linux import sockets as socket
 from firkin.linux.netlink_wire import NLM_F_CREATE, NLM_F_EXCL, Message, attribute, batch, nested, text
 
 NETLINK_NETFILTER = 12

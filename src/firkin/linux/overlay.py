@@ -12,6 +12,13 @@ import errno
 import os
 
 from firkin.linux import mount
+from firkin.linux.process import in_user_namespace
+
+# Root of a user namespace may not set trusted.* attributes; there overlay keeps its marks among the user's.
+IN_USER_NAMESPACE = in_user_namespace()
+OPAQUE = "user.overlay.opaque" if IN_USER_NAMESPACE else "trusted.overlay.opaque"
+OPTIONS = ("userxattr",) if IN_USER_NAMESPACE else ()
+"""What every overlay of this process must be mounted with."""
 
 _LONGEST_VALUE = 255  # of fsconfig
 _OPEN_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -21,7 +28,7 @@ def attach(target: str, lowers: list[str], upper: str, work: str, options: list[
     """Mount an overlay at `target`; its root as a descriptor. `lowers` top first; `upper` "" makes it read-only."""
     place = os.open(target, _OPEN_DIRECTORY)
     try:
-        root = _detached(lowers, upper, work, options)
+        root = make(lowers, upper, work, options)
         mount.attach(root, place)
         return root
     except OSError as error:
@@ -32,7 +39,8 @@ def attach(target: str, lowers: list[str], upper: str, work: str, options: list[
         os.close(place)
 
 
-def _detached(lowers: list[str], upper: str, work: str, options: list[str]) -> int:
+def make(lowers: list[str], upper: str, work: str, options: list[str]) -> int:
+    """The same attached nowhere; EINVAL before Linux 6.5, or if a layer's mount is attached nowhere itself before 6.15."""
     held: list[int] = []
     try:
         layers = [f"lowerdir+={_short(path, held)}" for path in lowers]

@@ -7,13 +7,15 @@ Source: clone(2), pidfd_open(2), setns(2), namespaces(7), prctl(2), getrlimit(2)
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found] # without its enumerations
 import ctypes
 import os
-import signal
 import struct
 
 from firkin.linux.syscalls import call, call_locked, cstring
 
+CLONE_NEWTIME = 0x80
+CLONE_PARENT = 0x8000
 CLONE_NEWNS = 0x20000
 CLONE_NEWCGROUP = 0x2000000
 CLONE_NEWUTS = 0x4000000
@@ -44,11 +46,12 @@ for _hook in ("PyOS_BeforeFork", "PyOS_AfterFork_Parent", "PyOS_AfterFork_Child"
 
 
 def clone3(flags: int, cgroup: int = -1) -> tuple[int, int]:
-    """(pid, pidfd) in the parent, (0, -1) in the child, like fork with `flags` (CLONE_NEW*) on top.
+    """(pid, pidfd) in the parent, (0, -1) in the child, like fork with `flags` (CLONE_NEW*, CLONE_PARENT) on top.
 
     The child starts with every handled signal at its default, in the version 2 cgroup open as `cgroup` if one is given."""
     flags |= _CLONE_PIDFD | _CLONE_CLEAR_SIGHAND | (_CLONE_INTO_CGROUP if cgroup >= 0 else 0)
-    arguments = _CLONE_ARGS.pack(flags, ctypes.addressof(_pidfd), 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, max(cgroup, 0))
+    exit_signal = 0 if flags & CLONE_PARENT else signal.SIGCHLD  # a sibling's is its parent's business
+    arguments = _CLONE_ARGS.pack(flags, ctypes.addressof(_pidfd), 0, 0, exit_signal, 0, 0, 0, 0, 0, max(cgroup, 0))
     ctypes.pythonapi.PyOS_BeforeFork()
     try:
         pid = call_locked("clone3", arguments, len(arguments))
@@ -67,6 +70,11 @@ pidfd_open = os.pidfd_open
 pidfd_send_signal = signal.pidfd_send_signal
 
 
+def pidfd_getfd(pidfd: int, number: int) -> int:
+    """A duplicate of descriptor `number` of the process that `pidfd` stands for; EBADF if it has none."""
+    return call("pidfd_getfd", pidfd, number, 0)
+
+
 def setns(fd: int, kinds: int) -> None:
     """Enter the namespace open as `fd`, or those `kinds` (CLONE_NEW*) of the process that `fd` is a pidfd of."""
     call("setns", fd, kinds)
@@ -80,7 +88,7 @@ def reset_signals() -> None:
     """Every signal at its default, none blocked, as a program expects; clone3 has seen to those that were handled. By
     system call: the interpreter's own book-keeping would cost a child that has just been cloned some 300 us."""
     for number in range(1, signal.NSIG):
-        if signal.getsignal(number) is signal.SIG_IGN:
+        if signal.getsignal(number) == signal.SIG_IGN:
             call("rt_sigaction", number, _DEFAULT_ACTION, None, _SIGNAL_SET_SIZE)
     call("rt_sigprocmask", signal.SIG_SETMASK, bytes(_SIGNAL_SET_SIZE), None, _SIGNAL_SET_SIZE)
 
@@ -125,6 +133,26 @@ def get_rlimit(resource: int) -> tuple[int, int]:
 def set_rlimit(resource: int, soft: int, hard: int) -> None:
     """-1 and RLIM_INFINITY both mean no limit."""
     call("prlimit64", 0, resource, _RLIMIT.pack(soft & RLIM_INFINITY, hard & RLIM_INFINITY), None)
+
+
+def raise_hard_limit(pid: int, resource: int, hard: int) -> None:
+    """Of process `pid` (0: this one), if it is lower; the soft limit stays. A kernel that forbids it leaves it as it is."""
+    call("prlimit64", pid, resource, None, _limits)
+    soft, most = _RLIMIT.unpack(_limits.raw)
+    if hard & RLIM_INFINITY > most:
+        try:
+            call("prlimit64", pid, resource, _RLIMIT.pack(soft, hard & RLIM_INFINITY), None)
+        except PermissionError:
+            pass
+
+
+def in_user_namespace() -> bool:
+    """Whether this process's user ids are other than the machine's: root here is an ordinary user there. user_namespaces(7)"""
+    fd = os.open("/proc/self/uid_map", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096).split() != [b"0", b"0", b"4294967295"]
+    finally:
+        os.close(fd)
 
 
 def start_time(pid: int) -> int:

@@ -6,9 +6,9 @@ Source: rtnetlink(7), linux/if_link.h, linux/if_addr.h, linux/rtnetlink.h, drive
 
 from __future__ import annotations
 
-import socket
 import struct
 
+from firkin.linux import sockets as socket
 from firkin.linux.netlink_wire import (
     NLM_F_CREATE,
     NLM_F_EXCL,
@@ -27,6 +27,9 @@ _RTM_NEWADDR, _RTM_DELADDR, _RTM_GETADDR = 20, 21, 22
 _RTM_NEWROUTE, _RTM_DELROUTE, _RTM_GETROUTE = 24, 25, 26
 _RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RTN_UNICAST = 254, 3, 0, 253, 1
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
+_RTM_NEWRULE, _RT_SCOPE_HOST, _RTN_LOCAL = 32, 254, 2
+# linux/fib_rules.h
+_FR_ACT_TO_TBL, _FRA_FWMARK, _FRA_TABLE = 1, 10, 15
 # linux/if_link.h
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_PROTINFO = 1, 3, 4, 10, 12
 _IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_NET_NS_FD = 18, 19, 28
@@ -35,11 +38,12 @@ _IFLA_BRPORT_MODE, _IFLA_BRPORT_ISOLATED = 4, 33
 _VETH_INFO_PEER = 1
 _IFF_UP = 1
 # linux/if_addr.h
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
-_IFA_F_NODAD = 0x02
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST, _IFA_FLAGS = 1, 2, 4, 8
+_IFA_F_NODAD, _IFA_F_PERMANENT, _IFA_F_NOPREFIXROUTE = 0x02, 0x80, 0x200
 
 _LINK = struct.Struct("=BxHiII")  # family, type, index, flags, mask of flags
 _ADDRESS = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
+_RULE = struct.Struct("=BBBBBxxBI")  # family, dst length, src length, tos, table, action, flags
 _ROUTE = struct.Struct("=BBBBBBBBI")  # family, dst length, src length, tos, table, protocol, scope, type, flags
 
 
@@ -71,6 +75,12 @@ def link_up(index: int) -> Message:
 def link_name(index: int, name: str) -> Message:
     """A new name for a link that is down."""
     return _RTM_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + text(_IFLA_IFNAME, name)
+
+
+def link_into(index: int, netns: int, name: str) -> Message:
+    """Move a link into the namespace open as `netns`, where it is down, without addresses, and called `name`; with "%d" in
+    it the kernel puts a free number there."""
+    return _RTM_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + number(_IFLA_NET_NS_FD, netns) + text(_IFLA_IFNAME, name)
 
 
 def link_gone(index: int) -> Message:
@@ -125,6 +135,26 @@ def parse_address(body: bytes) -> tuple[int, str, int]:
     return index, socket.inet_ntop(family, found.get(_IFA_LOCAL) or found[_IFA_ADDRESS]), prefix
 
 
+def lasting_address(body: bytes, link: int) -> bytes:
+    """`body`, one answer to `all_addresses`, as `same_address` wants it, if that address is of link number `link`, was given
+    for good (not by DHCP or the like), and is valid everywhere; else b""."""
+    family, prefix, _, scope, index = _ADDRESS.unpack_from(body)
+    found = attributes(body[_ADDRESS.size :])
+    flags = int.from_bytes(found.get(_IFA_FLAGS, body[2:3]), "little")
+    if index != link or scope != _RT_SCOPE_UNIVERSE or not flags & _IFA_F_PERMANENT:
+        return b""
+    kept = [attribute(kind, found[kind]) for kind in (_IFA_LOCAL, _IFA_ADDRESS, _IFA_BROADCAST) if kind in found]
+    # It has been found to be nobody else's already.
+    nodad = _IFA_F_NODAD if family == socket.AF_INET6 else 0
+    wanted = number(_IFA_FLAGS, flags & _IFA_F_NOPREFIXROUTE | nodad)
+    return struct.pack("=BBBB", family, prefix, 0, scope) + b"".join([*kept, wanted])
+
+
+def same_address(kept: bytes, link: int) -> Message:
+    """Give link number `link` the address that `lasting_address` found."""
+    return _RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, kept[:4] + struct.pack("=I", link) + kept[4:]
+
+
 # --- routes --------------------------------------------------------------------------------------------------------
 def route(destination: str, gateway: str, index: int) -> Message:
     """A route to `destination` ("0.0.0.0/0" form) over `gateway`; with gateway "" the destination is on the
@@ -135,6 +165,18 @@ def route(destination: str, gateway: str, index: int) -> Message:
     body = _ROUTE.pack(family, int(prefix), 0, 0, _RT_TABLE_MAIN, _RTPROT_BOOT, scope, _RTN_UNICAST, 0)
     body += attribute(_RTA_DST, packed) if int(prefix) else b""
     body += attribute(_RTA_GATEWAY, _packed(gateway)[1]) if gateway else b""
+    return _RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body + number(_RTA_OIF, index)
+
+
+def marked_uses(family: int, mark: int, table: int) -> Message:
+    """A rule: the routes for packets with `mark` are those of `table`."""
+    body = _RULE.pack(family, 0, 0, 0, table, _FR_ACT_TO_TBL, 0) + number(_FRA_FWMARK, mark) + number(_FRA_TABLE, table)
+    return _RTM_NEWRULE, NLM_F_CREATE, body
+
+
+def everything_local(family: int, index: int, table: int) -> Message:
+    """A route in `table` by which every address is one of this machine's, on link number `index`."""
+    body = _ROUTE.pack(family, 0, 0, 0, table, _RTPROT_BOOT, _RT_SCOPE_HOST, _RTN_LOCAL, 0)
     return _RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body + number(_RTA_OIF, index)
 
 

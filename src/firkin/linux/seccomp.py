@@ -14,7 +14,11 @@ _SET_MODE_FILTER = 1
 _INSTRUCTION_SIZE = 8  # struct sock_filter
 
 
-def install(program: bytes, flags: int) -> None:
-    """`program` is an array of struct sock_filter, `flags` are SECCOMP_FILTER_FLAG_*."""
+NEW_LISTENER, TSYNC, TSYNC_ESRCH = 8, 1, 16  # SECCOMP_FILTER_FLAG_*
+
+
+def install(program: bytes, flags: int) -> int:
+    """`program` is an array of struct sock_filter, `flags` are SECCOMP_FILTER_FLAG_*. With NEW_LISTENER it returns a
+    descriptor on which another process is asked about system calls (seccomp_unotify(2)); else 0."""
     code = ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p).value
-    call("seccomp", _SET_MODE_FILTER, flags, struct.pack("@HP", len(program) // _INSTRUCTION_SIZE, code))
+    return call("seccomp", _SET_MODE_FILTER, flags, struct.pack("@HP", len(program) // _INSTRUCTION_SIZE, code))

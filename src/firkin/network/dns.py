@@ -23,6 +23,7 @@ from firkin.network.upstream import ask
 
 _PORT = 65053  # above every range of ephemeral ports
 _TTL = 600  # seconds
+_LONGEST_LABEL = 63  # RFC 1035; the parser takes more
 _MAX_BUSY = 100  # queries of one container under way to the outside
 _MAX_CONNECTIONS = 20
 _IDLE = 10.0  # seconds a TCP connection may wait for its next query
@@ -105,7 +106,7 @@ class NameServer(asyncio.DatagramProtocol):
             name, kind = str(query.q.qname).rstrip(".").lower(), query.q.qtype
         except (DNSError, ValueError, IndexError):
             return b""
-        if query.header.qr:
+        if query.header.qr or any(len(label) > _LONGEST_LABEL for label in query.q.qname.label):
             return b""
         records = self._pointer(name) if kind == QTYPE.PTR else self._addresses(name, kind)
         if records is None:

@@ -44,7 +44,7 @@ def extra_hosts(entries: Iterable[str], host_gateway: str) -> list[tuple[str, st
             if not host_gateway:
                 raise Invalid("unable to derive the IP value for host-gateway")
             address = host_gateway
-        if not separator or not name or not _is_address(address.strip("[]")):
+        if not separator or name.split() != [name] or not _is_address(address.strip("[]")):
             raise Invalid(f"bad format for add-host: {entry!r}")
         found.append((address.strip("[]"), name))
     return found

@@ -62,6 +62,10 @@ class Firewall:
         async with self._lock:
             await _nft(rules.remove_tables(self._name, self._families))
 
+    async def rules(self) -> dict[str, str]:
+        """Table -> its text, read back from the kernel; without those that are not there."""
+        return {f"{family} {self._name}": text for family in self._families if (text := await _listed(family, self._name))}
+
     async def _change(self, change: Callable[..., Message], forwards: Sequence[Forward]) -> None:
         """Carry out a change of elements; or write all anew, should somebody have removed our tables (`nft flush ruleset`,
         a restart of nftables.service)."""
@@ -89,6 +93,18 @@ def enable_forwarding() -> None:
         if file.read().strip() != "1":
             file.seek(0)
             file.write("1")
+
+
+async def _listed(family: str, name: str) -> str:
+    """The text of a table, "" if there is none (or no nft to say so)."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "nft", "list", "table", family, name, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
+    except FileNotFoundError:
+        return ""
+    text, _ = await process.communicate()
+    return text.decode(errors="replace")
 
 
 async def _nft(text: str) -> None:

@@ -24,6 +24,7 @@ from firkin.network.endpoints import Endpoints
 from firkin.network.firewall import Firewall, enable_forwarding
 from firkin.network.model import BRIDGE_NAME, ENABLE_ICC, ENABLE_MASQUERADE, HOST_BINDING, MTU, Network, NetworkRequest, Subnet
 from firkin.network.names import Member
+from firkin.network.ports import Elsewhere
 from firkin.network.publish import Publisher
 from firkin.network.resolution import Resolution
 from firkin.paths import Layout
@@ -37,7 +38,7 @@ _DEFAULT_BRIDGE_OPTION = "com.docker.network.bridge.default_bridge"
 class Networks(Connections):
     """All networks of one engine, in the network namespace of its daemon."""
 
-    def __init__(self, layout: Layout, config: DaemonConfig) -> None:
+    def __init__(self, layout: Layout, config: DaemonConfig, elsewhere: Elsewhere | None = None) -> None:
         self._config = config
         catalogue = Catalogue(layout.networks, _pools(config.default_address_pools) or ipam.DEFAULT_POOLS)
         endpoints = Endpoints()
@@ -45,25 +46,30 @@ class Networks(Connections):
         suffix = hashlib.sha256(layout.data_root.encode()).hexdigest()[:8]
         self._firewall = Firewall(f"firkin_{suffix}", catalogue)
         resolution = Resolution(config, endpoints.directory)
-        super().__init__(catalogue, Bridges(), endpoints, Publisher(self._firewall), resolution)
+        super().__init__(catalogue, Bridges(), endpoints, Publisher(self._firewall, elsewhere), resolution)
 
     @classmethod
-    async def open(cls, layout: Layout, config: DaemonConfig) -> Networks:
+    async def open(cls, layout: Layout, config: DaemonConfig, elsewhere: Elsewhere | None = None) -> Networks:
         """With the records read, the predefined networks and every missing bridge made. Next, `restore` running
         containers, then `settle`: rules that an earlier daemon left stand until then."""
-        networks = cls(layout, config)
+        networks = cls(layout, config, elsewhere)
         networks._load()
         return networks
 
     async def settle(self) -> None:
         """Put the firewall's tables in place, with the ports of restored containers."""
         await self._firewall.apply()
+        self._publisher.settle()
 
     async def close(self) -> None:
         """The clean stop: no rule and no held port remains. Bridges stay, as dockerd's do."""
         self._resolution.close()
         self._publisher.close()
         await self._firewall.remove()
+
+    async def rules(self) -> dict[str, str]:
+        """The engine's tables as the kernel has them now, in nft(8)'s words: table -> text."""
+        return await self._firewall.rules()
 
     def find(self, ref: str) -> Network:
         """By name, id or unambiguous id prefix; raises `NotFound`."""

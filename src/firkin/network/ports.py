@@ -12,7 +12,9 @@ import ctypes
 import errno
 import socket
 import struct
+import typing
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address
 
 from firkin.errors import FirkinError, Internal, Invalid, reason
@@ -28,6 +30,18 @@ _EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
 Key = tuple[Protocol, str, int]
 
 
+class Elsewhere(typing.Protocol):
+    """Where ports are published that this network namespace is not the place for: the host, for a user's engine."""
+
+    def open(self, forward: Forward) -> None:
+        """Hold the port and carry what comes to it. Raises OSError."""
+
+    def close(self, forward: Forward) -> None: ...
+
+    def keep_only_open(self) -> None:
+        """Close what an earlier daemon opened and this one has not opened again."""
+
+
 def wanted_bindings(container: Container) -> list[tuple[str, PortBinding]]:
     """("80/tcp", binding) for each port to publish: those asked for, and with `-P` every exposed one besides."""
     bound = {port: bindings or (PortBinding(),) for port, bindings in container.host.port_bindings.items()}
@@ -40,15 +54,16 @@ def split_port(text: str) -> tuple[int, Protocol]:
     """ "80/udp" as (80, "udp"); tcp unless it says so."""
     number, _, protocol = text.partition("/")
     protocol = protocol or "tcp"
-    if not number.isdecimal() or not 0 < int(number) < 65536 or protocol not in _KINDS:
+    if not _is_port(number) or int(number) == 0 or protocol not in _KINDS:
         raise Invalid(f"invalid containerPort: {text}")
     return int(number), protocol  # type: ignore[return-value]
 
 
 class HeldPorts:
-    """The host ports of one engine, each with the socket that holds it."""
+    """The host ports of one engine, each with the socket that holds it here, and `elsewhere` if they are to be had there."""
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: Elsewhere | None = None) -> None:
+        self._elsewhere = elsewhere
         self._held: dict[Key, socket.socket | None] = {}
         with open(_EPHEMERAL, encoding="ascii") as file:
             self._low, self._high = (int(word) for word in file.read().split())
@@ -61,10 +76,12 @@ class HeldPorts:
             for text, binding in bindings:
                 port, protocol = split_port(text)
                 host_ip = binding.host_ip or default_host_ip
+                if not _is_address(host_ip):  # bind(2) would take a name, and look it up
+                    raise Invalid(f"invalid host address: {host_ip}")
                 ip = endpoint.global_ipv6_address if ":" in host_ip else endpoint.ip_address
                 if not ip:
                     raise Invalid(f"publish {port}/{protocol} on {host_ip}: the container has no address of that family")
-                forwards.append(Forward(protocol, host_ip, self._take(protocol, host_ip, binding.host_port), ip, port))
+                forwards.append(self._take(binding.host_port, Forward(protocol, host_ip, 0, ip, port)))
         except FirkinError:
             self.release(forwards)
             raise
@@ -73,16 +90,24 @@ class HeldPorts:
     def hold_again(self, forward: Forward) -> bool:
         """Take back a port whose rule outlived the daemon; False when somebody else has it by now."""
         try:
-            self._hold(forward.protocol, forward.host_ip, forward.host_port)
+            self._hold(forward)
         except FirkinError:
             return False
         return True
 
     def release(self, forwards: list[Forward]) -> None:
         for forward in forwards:
-            holder = self._held.pop((forward.protocol, forward.host_ip, forward.host_port), None)
+            key = (forward.protocol, forward.host_ip, forward.host_port)
+            if self._elsewhere and key in self._held:
+                self._elsewhere.close(forward)
+            holder = self._held.pop(key, None)
             if holder:
                 holder.close()
+
+    def close_others(self) -> None:
+        """See `Elsewhere.keep_only_open`."""
+        if self._elsewhere:
+            self._elsewhere.keep_only_open()
 
     def close(self) -> None:
         for holder in self._held.values():
@@ -90,24 +115,22 @@ class HeldPorts:
                 holder.close()
         self._held.clear()
 
-    def _take(self, protocol: Protocol, host_ip: str, wanted: str) -> int:
-        """A port as `wanted`: "8080", the first free of "8000-8010", or any for ""."""
+    def _take(self, wanted: str, forward: Forward) -> Forward:
+        """`forward` from a port as `wanted`: "8080", the first free of "8000-8010", or any for ""."""
         first, _, last = wanted.partition("-")
-        if not all(part.isdecimal() and int(part) < 65536 for part in (first or "0", last or "0")):
+        if not all(map(_is_port, (first or "0", last or "0"))):
             raise Invalid(f"invalid host port: {wanted}")
         if int(first or 0) == 0:
             candidates = self._ephemeral()
         elif last:
             candidates = iter(range(int(first), int(last) + 1))
         else:
-            self._hold(protocol, host_ip, int(first))
-            return int(first)
+            return self._hold(replace(forward, host_port=int(first)))
         for port in candidates:
             try:
-                self._hold(protocol, host_ip, port)
+                return self._hold(replace(forward, host_port=port))
             except Internal:
                 continue
-            return port
         raise Internal("all ports are allocated")
 
     def _ephemeral(self) -> Iterator[int]:
@@ -117,17 +140,35 @@ class HeldPorts:
             self._next = port + 1 if port < self._high else self._low
             yield port
 
-    def _hold(self, protocol: Protocol, host_ip: str, port: int) -> None:
-        """Raises `Internal` with dockerd's words when the port is taken, by another container or by anybody."""
+    def _hold(self, forward: Forward) -> Forward:
+        """The same, its port held. Raises `Internal` with dockerd's words when it is taken, by a container or by anybody."""
+        protocol, host_ip, port = forward.protocol, forward.host_ip, forward.host_port
         for other_protocol, other_ip, other_port in self._held:
             if (protocol, port) == (other_protocol, other_port) and _overlap(host_ip, other_ip):
                 raise Internal(f"Bind for {host_ip}:{port} failed: port is already allocated")
         try:
-            self._held[protocol, host_ip, port] = _holding_socket(protocol, host_ip, port)
+            if self._elsewhere:
+                self._elsewhere.open(forward)
+                self._held[protocol, host_ip, port] = None
+            else:
+                self._held[protocol, host_ip, port] = _holding_socket(protocol, host_ip, port)
         except OSError as error:
             shown = f"[{host_ip}]" if ":" in host_ip else host_ip
             family = "6" if ":" in host_ip else "4"
             raise Internal(f"listen {protocol}{family} {shown}:{port}: bind: {reason(error)}")
+        return forward
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and len(text) < 6 and int(text) < 65536
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _overlap(a: str, b: str) -> bool:

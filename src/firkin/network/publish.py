@@ -13,7 +13,7 @@ from firkin.linux.conntrack import forget_udp
 from firkin.model import Container, Endpoint, PortBinding
 from firkin.network.firewall import Firewall
 from firkin.network.model import Forward
-from firkin.network.ports import HeldPorts, split_port, wanted_bindings
+from firkin.network.ports import Elsewhere, HeldPorts, split_port, wanted_bindings
 
 Ports = dict[str, tuple[PortBinding, ...]]
 
@@ -21,9 +21,9 @@ Ports = dict[str, tuple[PortBinding, ...]]
 class Publisher:
     """The published ports of all containers."""
 
-    def __init__(self, firewall: Firewall) -> None:
+    def __init__(self, firewall: Firewall, elsewhere: Elsewhere | None = None) -> None:
         self._firewall = firewall
-        self._held = HeldPorts()
+        self._held = HeldPorts(elsewhere)
         self._forwards: dict[str, list[Forward]] = {}  # by container id
 
     async def publish(self, container: Container, endpoint: Endpoint | None, host_ip: str) -> Ports:
@@ -63,6 +63,10 @@ class Publisher:
             self._held.hold_again(forward)
         self._forwards[container.id] = forwards
         self._firewall.remember(forwards)
+
+    def settle(self) -> None:
+        """Once all are restored: nothing else is published."""
+        self._held.close_others()
 
     def close(self) -> None:
         self._held.close()

@@ -44,6 +44,9 @@ def loads(data: bytes | str) -> object:
         raise Invalid("invalid JSON: nested too deeply") from None
     except ValueError as error:
         raise Invalid(f"invalid JSON: {error}") from None
+    except SystemError:  # the scanner takes its words for an error from json.decoder, and has none while that is not loaded
+        __import__("json.decoder")
+        return loads(data)
     if rest := text[end:].strip(_SPACE):
         raise Invalid(f"invalid JSON: {rest[:20]!r} after its end")
     return value

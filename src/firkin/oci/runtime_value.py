@@ -169,7 +169,7 @@ def _map(read: Read) -> Read:
     def mapping(value: object, where: str) -> dict[str, object]:
         if not isinstance(value, dict):
             raise _misfit(where, "an object", value)
-        return {key: read(one, f"{where}.{key}") for key, one in value.items()}
+        return {_text(key, where): read(one, f"{where}.{key}") for key, one in value.items()}
 
     return mapping
 
@@ -181,6 +181,18 @@ def _exactly(kind: type) -> Read:
         return value
 
     return exact
+
+
+def _text(value: object, where: str) -> str:
+    """JSON can spell half a character ("\\ud800"), of which no system call could be told."""
+    if type(value) is not str:
+        raise _misfit(where, "a string", value)
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise Invalid(f"{where}: not a text: {value.encode('ascii', 'backslashreplace').decode()[:100]}") from None
+    return value
 
 
 def _within(low: int, high: int) -> Read:
@@ -195,7 +207,7 @@ def _within(low: int, high: int) -> Read:
 
 
 _SIMPLE: dict[str, Read] = {
-    "str": _exactly(str),
+    "str": _text,
     "bool": _exactly(bool),
     "int": _exactly(int),
     "UInt16": _within(0, (1 << 16) - 1),

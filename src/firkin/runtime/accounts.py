@@ -12,6 +12,7 @@ import errno
 import os
 
 _LARGEST = 2**31 - 1
+_DIGITS = 20  # no id has more, leading zeros or not
 
 
 class Account:
@@ -34,14 +35,16 @@ def find_account(spec: str, extra_groups: list[str], passwd: bytes, group: bytes
     if account.name and not wanted_group:
         groups += [gid for _, gid, members in listed if account.name in members]
     groups += [_find_group(name, listed) for name in extra_groups]
-    account.groups = list(dict.fromkeys(groups))
+    # The files are the image's: an id of -1 in them would mean "leave as it is" to setuid(2).
+    account.groups = [_in_range(gid) for gid in dict.fromkeys(groups)]
+    _in_range(account.uid)
     return account
 
 
 def home_of(uid: int, passwd: bytes) -> str:
     for _, found, _, home in _users(passwd):
         if found == uid:
-            return home or "/"
+            return home if home and "\0" not in home else "/"
     return "/"
 
 
@@ -93,7 +96,9 @@ def _lines(content: bytes, width: int) -> list[list[str]]:
 
 def _number(text: str) -> int | None:
     digits = text[1:] if text[:1] in ("+", "-") else text
-    return int(text) if digits.isascii() and digits.isdigit() else None
+    if not digits.isascii() or not digits.isdigit():
+        return None
+    return int(text) if len(digits) <= _DIGITS else _LARGEST + 1
 
 
 def _in_range(number: int) -> int:

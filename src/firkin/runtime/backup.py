@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Callable, Iterable
 
+from firkin.linux import sockets as socket
+from firkin.runtime import sealed
 from firkin.runtime.background import command
 from firkin.runtime.entries import Entry
 from firkin.runtime.loop import Loop
@@ -46,11 +47,14 @@ class Backup:
         self.send(("serve",))
 
     def _become_launcher(self, pair: socket.socket) -> None:
+        """Without the daemon's environment: a container may come to see its children's (see `sealed`)."""
         try:
             os.dup2(pair.fileno(), PAIR_FD)
             os.set_inheritable(PAIR_FD, True)
             arguments = command("launcher", self._exec_root)
-            os.execv(arguments[0], arguments)
+            sealed.execute(arguments, {})
+        except OSError as error:
+            os.write(2, f"execute launcher: {error.strerror}: {error.filename}\n".encode())
         finally:
             os._exit(127)
 

@@ -28,6 +28,11 @@ def mask(names: Iterable[str]) -> int:
     return bits
 
 
+def mask_of_known(names: Iterable[str]) -> int:
+    """The same, but a name that is none counts for nothing: a configuration may ask for what only a newer kernel has."""
+    return mask(name for name in names if name in _BITS)
+
+
 def names(bits: int) -> tuple[str, ...]:
     """Names of the bits set, as far as there are any."""
     return tuple(name for name, bit in _BITS.items() if bits & bit)

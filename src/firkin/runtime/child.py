@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import marshal
 import os
-import socket
 
 from firkin.linux import capabilities, fds, fs, mount, process
+from firkin.linux import sockets as socket
 from firkin.linux.netlink import Netlink
 from firkin.runtime import (
     accounts,
+    seccomp_listener,
     steps_files,
     steps_identity,
+    steps_lifecycle,
     steps_mounts,
     steps_namespaces,
     steps_network,
     steps_process,
+    steps_scheduling,
     steps_streams,
     wire,
 )
@@ -31,8 +34,11 @@ STEPS = {
     **steps_files.STEPS,
     **steps_network.STEPS,
     **steps_streams.STEPS,
+    **steps_lifecycle.STEPS,
     **steps_identity.STEPS,
     **steps_process.STEPS,
+    **steps_scheduling.STEPS,
+    **seccomp_listener.STEPS,
 }
 
 TYPE_CHECKING = False  # as typing has it; importing that takes a millisecond
@@ -49,18 +55,18 @@ def run(plan: dict[str, object], handed: dict[str, int], status: socket.socket, 
         steps = steps_of(plan, "child")
         host = netlink if _uses_host_network(steps) else None
         _forget_launcher([status.fileno(), *handed.values(), *([host.fileno()] if host else [])])
-        own_users = bool(number_of(plan, "clone") & process.CLONE_NEWUSER)
+        own_users = bool(number_of(plan, "clone") & process.CLONE_NEWUSER or plan.get("userns"))
     except BaseException as error:
         _fail(status, -1, error)
     _obey(steps, handed, status, host, own_users)
 
 
-def wait(status: socket.socket, null: int, netlink: Netlink) -> None:
+def wait(status: socket.socket, null: int, netlink: Netlink, own_users: bool) -> None:
     """Never returns. As `run`, of a child that is cloned before there is a plan (see `spare`): that comes as a message.
     `null` is the sealed null device. If the launcher ends first, so does this."""
     try:
         _forget_launcher([status.fileno(), null, netlink.fileno()])
-        _warm_up()
+        _warm_up(own_users)
         (plan,), received = wire.receive(status)
     except BaseException:
         os._exit(_FAILED)
@@ -74,10 +80,10 @@ def wait(status: socket.socket, null: int, netlink: Netlink) -> None:
         process.unshare(process.CLONE_NEWNS)
     except BaseException as error:
         _fail(status, -1, error)
-    _obey(steps, handed, status, host, own_users=False)
+    _obey(steps, handed, status, host, own_users)
 
 
-def _warm_up() -> None:
+def _warm_up(own_users: bool) -> None:
     """Go through some motions of a start, to no effect: a page of the interpreter is copied when it is first touched, and
     better while nobody waits."""
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -85,13 +91,14 @@ def _warm_up() -> None:
         fs.in_root(root, "/no such file")
     except FileNotFoundError:
         pass
-    made = mount.filesystem("tmpfs", "tmpfs", mount.MOUNT_ATTR_NOSUID, ["mode=755"])
-    mount.set_attributes(made, mount.MOUNT_ATTR_RDONLY, 0, mount.MS_PRIVATE, False)
+    if not own_users:  # then not before there is a mount namespace of its own, too
+        made = mount.filesystem("tmpfs", "tmpfs", mount.MOUNT_ATTR_NOSUID, ["mode=755"])
+        mount.set_attributes(made, mount.MOUNT_ATTR_RDONLY, 0, mount.MS_PRIVATE, False)
+        os.close(made)
     with Netlink() as own:
         own.set_up("lo")  # as every container's is
     accounts.find_account("root", [], b"root:x:0:0:root:/root:/bin/sh\n", b"root:x:0:\n")
     capabilities.get()
-    os.close(made)
     os.close(root)
 
 

@@ -99,7 +99,8 @@ DEVICE_RULES = (DeviceRule(False, access="rwm"), *RUNTIME_DEVICE_RULES, DeviceRu
 
 # Safe because the container's capabilities allow both anyhow: ping without CAP_NET_RAW, ports under 1024 without
 # CAP_NET_BIND_SERVICE. Only in a network namespace of its own.
+PING_GROUPS = "net.ipv4.ping_group_range"
 NETWORK_SYSCTLS = {
-    "net.ipv4.ping_group_range": "0 2147483647",
+    PING_GROUPS: "0 2147483647",
     "net.ipv4.ip_unprivileged_port_start": "0",
 }

@@ -12,11 +12,13 @@ Announcement: ("exited", id, pid, wait status, time ns).
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Callable
 
+from firkin.linux import fs, process
+from firkin.linux import sockets as socket
 from firkin.linux.netlink import Netlink
+from firkin.runtime import spare
 from firkin.runtime.backup import PAIR_FD
 from firkin.runtime.entries import Entries, Entry, Fields, Log
 from firkin.runtime.exits import Children, forget_running, write_running
@@ -75,6 +77,7 @@ class Launcher:
             "shutdown": self._shutdown,
         }
         self._spare: Spare | None = None
+        self._spare_kinds = spare.KINDS
         self._orphaned = False
         self._server: Server | None = None
         self._keeper = Connection(self._loop, keeper, self._on_message, self._keeper_gone)
@@ -111,15 +114,17 @@ class Launcher:
             close_all(list(handed.values()))
 
     def _make_spare(self) -> None:
-        """There is time: clone the child of the next container."""
-        self._spare = make_spare(self._netlink)
+        """There is time: clone the child of the next container, which is taken to be like the last one."""
+        self._spare = make_spare(self._netlink, self._spare_kinds)
 
     def _take_spare(self, plan: dict[str, object]) -> Spare | None:
-        spare = self._spare
-        if spare is None or not spare.fits(plan):
+        if not (kinds := spare.wanted(plan)):
             return None
-        self._spare = None
-        return spare
+        if kinds != self._spare_kinds:
+            self._spare_kinds = kinds
+            self._drop_spare()
+        taken, self._spare = self._spare, None
+        return taken
 
     def _drop_spare(self) -> None:
         if self._spare:
@@ -153,7 +158,9 @@ class Launcher:
         self._loop.add(start.spawned.status.fileno(), lambda events: self._progress(start))
 
     def _progress(self, start: Start) -> None:
-        if not start.outcome.read(start.spawned.status):
+        ended = start.outcome.read(start.spawned.status)
+        self._renumber(start)
+        if not ended:
             return
         del self._starts[start.spawned.pid]
         self._loop.remove(start.spawned.status.fileno())
@@ -166,6 +173,14 @@ class Launcher:
             self._keeper.send(*start.entry.message())
         start.answer()
         self._keeper.send(("child", start.spawned.pid, *self.children.known[start.spawned.pid]))
+
+    def _renumber(self, start: Start) -> None:
+        """Its process may have become another."""
+        old = start.spawned.pid
+        if start.spawned.follow(start.outcome):
+            del self._starts[old]
+            self._starts[start.spawned.pid] = start
+            self.children.known[start.spawned.pid] = self.children.known.pop(old)
 
     def _give_up(self, start: Start) -> None:
         """It failed on its way: nobody is to hear of its exit."""
@@ -182,9 +197,10 @@ class Launcher:
 
     # --- exits -----------------------------------------------------------------------------------------------------
     def _child_ended(self, pid: int) -> None:
-        """Whoever asked hears of the start before the exit."""
-        if pid in self._starts:
-            self._progress(self._starts[pid])
+        """Whoever asked hears of the start before the exit. A child not heard of yet: one of the others has become it."""
+        starts = [self._starts[pid]] if pid in self._starts else [] if pid in self.children.known else [*self._starts.values()]
+        for start in starts:
+            self._progress(start)
         if self._spare and self._spare.pid == pid:
             self._drop_spare()
 
@@ -216,8 +232,11 @@ class Launcher:
 
 def main() -> None:
     exec_root = sys.argv[1]
+    fs.write_file("/proc/self/comm", "firkin-launcher")  # executed by descriptor, it is called by a number
+    # Its children are so from their first moment: what is not a program yet is nobody's to trace.
+    process.set_dumpable(False)
     pair = socket.socket(fileno=PAIR_FD)
-    pair.set_inheritable(False)
+    os.set_inheritable(pair.fileno(), False)
     launcher = Launcher(exec_root, pair)
     launcher.run()
     Keeper(exec_root, launcher.lock, launcher.journal, list(launcher.entries), launcher.children.known).run()

@@ -13,7 +13,7 @@ import calendar
 import itertools
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Literal
 
@@ -36,9 +36,18 @@ _decoder = msgspec.json.Decoder(_Line)
 
 
 def read(path: str, request: LogRequest) -> Iterator[LogEntry]:
-    """The entries there are. `path` is the newest file; rotated ones are found beside it. No file, no entries."""
+    """The entries there are now: what is written meanwhile is not waited for. `path` is the newest file; rotated ones are
+    found beside it. No file, no entries."""
     with _Files(path, request.tail) as files:
-        yield from _wanted(files.lines(), request)
+        for batch in files.batches():
+            yield from _wanted(batch, request)
+
+
+async def read_aside(path: str, request: LogRequest) -> AsyncIterator[LogEntry]:
+    """The same, while others get their turn: a long log of which nothing is wanted would take seconds."""
+    with _Files(path, request.tail) as files:
+        async for entry in _aside(files, request):
+            yield entry
 
 
 async def follow(path: str, request: LogRequest, finished: Callable[[], bool]) -> AsyncIterator[LogEntry]:
@@ -47,12 +56,19 @@ async def follow(path: str, request: LogRequest, finished: Callable[[], bool]) -
     with _Changes(os.path.dirname(path)) as changes, _Files(path, request.tail) as files:
         while True:
             last = finished() or bool(request.until and time.time_ns() > request.until)  # asked before reading
-            for entry in _wanted(files.lines(), request):
+            async for entry in _aside(files, request):
                 yield entry
             if last:
                 return
             await changes.wait()
             files.find_newer()
+
+
+async def _aside(files: _Files, request: LogRequest) -> AsyncIterator[LogEntry]:
+    for batch in files.batches():
+        for entry in _wanted(batch, request):
+            yield entry
+        await asyncio.sleep(0)
 
 
 class _Files:
@@ -74,13 +90,14 @@ class _Files:
         for fd, _ in self._open:
             os.close(fd)
 
-    def lines(self) -> Iterator[bytes]:
-        """Every whole line not read yet; may be called again."""
-        while self._open:
-            yield from self._lines_of(self._open[0])
-            if len(self._open) == 1:
-                return
-            os.close(self._open.pop(0)[0])
+    def batches(self) -> Iterator[list[bytes]]:
+        """Every whole line that is there and not read yet; may be called again. A program may write faster than anybody
+        reads, so where each file ends is asked first."""
+        ends = [os.fstat(fd).st_size for fd, _ in self._open]
+        for end in ends:
+            yield from self._lines_of(self._open[0], end)
+            if len(self._open) > 1:
+                os.close(self._open.pop(0)[0])
 
     def find_newer(self) -> None:
         """Open what a rotation has put in the newest file's place, and what was there in between."""
@@ -109,14 +126,14 @@ class _Files:
                 return
 
     @staticmethod
-    def _lines_of(file: list[int]) -> Iterator[bytes]:
-        while True:
-            data = os.pread(file[0], _BLOCK, file[1])
-            end = data.rfind(b"\n") + 1
-            if end == 0:
+    def _lines_of(file: list[int], end: int) -> Iterator[list[bytes]]:
+        while file[1] < end:
+            data = os.pread(file[0], min(_BLOCK, end - file[1]), file[1])
+            whole = data.rfind(b"\n") + 1
+            if whole == 0:
                 return
-            file[1] += end
-            yield from data[:end].splitlines()
+            file[1] += whole
+            yield data[:whole].splitlines()
 
 
 def _open_all(path: str) -> Iterator[int]:
@@ -181,7 +198,7 @@ class _Changes:
         self._changed.set()
 
 
-def _wanted(lines: Iterator[bytes], request: LogRequest) -> Iterator[LogEntry]:
+def _wanted(lines: Iterable[bytes], request: LogRequest) -> Iterator[LogEntry]:
     streams = {"stdout"} if request.stdout else set()
     if request.stderr:
         streams.add("stderr")
@@ -189,7 +206,7 @@ def _wanted(lines: Iterator[bytes], request: LogRequest) -> Iterator[LogEntry]:
         try:
             decoded = _decoder.decode(line)
             when = _nanoseconds(decoded.time)
-        except (msgspec.DecodeError, ValueError):
+        except (msgspec.DecodeError, ValueError, RecursionError):
             continue  # not ours: a file cut by a crash of the machine
         if request.until and when > request.until:
             return

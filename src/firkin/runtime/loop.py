@@ -7,10 +7,13 @@ Source: epoll(7), questions 6 and 9.
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found] # without its enumerations
 import os
 import select
-import signal
-from collections.abc import Callable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _IDLE = 0.001  # seconds
 

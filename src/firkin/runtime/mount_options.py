@@ -32,7 +32,18 @@ _ATTRIBUTES = {
     "norelatime": (0, 0),
     "nostrictatime": (0, 0),
     "defaults": (0, 0),
+    # About what is logged, and a counter that file systems keep or not as they are made: no mount has either.
+    "silent": (0, 0),
+    "loud": (0, 0),
+    "iversion": (0, 0),
+    "noiversion": (0, 0),
 }
+_NEVER_RECURSIVE = ("defaults", "silent", "loud", "iversion", "noiversion")
+_IDMAPS = ("idmap", "ridmap")
+_DIRECTIONS = ("bind", "rbind", "remount", "tmpcopyup", *_IDMAPS)  # to the runtime
+
+# Of the file system, whatever its type; a bind mount has no part in them.
+_SUPERBLOCK = frozenset(("sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand"))
 
 PROPAGATION = {
     "private": mount.MS_PRIVATE,
@@ -46,9 +57,20 @@ PROPAGATION = {
 }
 
 
+# All that are not handed on to a file system.
+WORDS = (
+    *_DIRECTIONS,
+    *PROPAGATION,
+    *_ATTRIBUTES,
+    *_SUPERBLOCK,
+    *("r" + word for word in _ATTRIBUTES if word not in _NEVER_RECURSIVE),
+)
+
+
 class MountOptions(Value):
     """`recursive_set` and `recursive_clear` reach every mount of a bind's tree, `set` and `clear` only its top;
-    `data` is for the file system."""
+    `superblock` and `data` are for the file system, the former being words that any knows. `remount`: change what is
+    there; `copy_up`: begin with what the mount hides; `idmap`: "idmap", or "ridmap" for the mounts below too."""
 
     bind: bool
     recursive: bool
@@ -58,6 +80,10 @@ class MountOptions(Value):
     recursive_clear: int
     propagation: int
     data: tuple[str, ...]
+    superblock: tuple[str, ...] = ()
+    remount: bool = False
+    copy_up: bool = False
+    idmap: str = ""
 
 
 _parsed: dict[tuple[str, ...], MountOptions] = {}  # the same few combinations come again and again
@@ -76,21 +102,31 @@ def parse(words: tuple[str, ...]) -> MountOptions:
 
 def _parse(words: tuple[str, ...]) -> MountOptions:
     changes = {"": (0, 0), "r": (0, 0)}
-    bind = recursive = False
     propagation = 0
     data = []
     for word in words:
-        if word in ("bind", "rbind"):
-            bind, recursive = True, recursive or word == "rbind"
-        elif word in PROPAGATION:
+        if word in PROPAGATION:
             propagation = PROPAGATION[word]
         elif word in _ATTRIBUTES:
             changes[""] = _merge(changes[""], _ATTRIBUTES[word])
-        elif word[:1] == "r" and word[1:] in _ATTRIBUTES:
+        elif word[:1] == "r" and word[1:] in _ATTRIBUTES and word[1:] not in _NEVER_RECURSIVE:
             changes["r"] = _merge(changes["r"], _ATTRIBUTES[word[1:]])
-        else:
+        elif word not in _SUPERBLOCK and word not in _DIRECTIONS:
             data.append(word)
-    return MountOptions(bind, recursive, *changes[""], *changes["r"], propagation, tuple(data))
+    superblock = tuple(word for word in words if word in _SUPERBLOCK)
+    bind, recursive, remount, copy_up = ("bind" in words, "rbind" in words, "remount" in words, "tmpcopyup" in words)
+    return MountOptions(
+        bind or recursive,
+        recursive,
+        *changes[""],
+        *changes["r"],
+        propagation,
+        tuple(data),
+        superblock,
+        remount,
+        copy_up,
+        next((word for word in words if word in _IDMAPS), ""),
+    )
 
 
 def _merge(before: tuple[int, int], change: tuple[int, int]) -> tuple[int, int]:

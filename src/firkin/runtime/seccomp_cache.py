@@ -6,13 +6,17 @@ that it is never stale, and appears under its name whole.
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 from firkin.oci import json_text
 from firkin.oci.runtime_linux import Seccomp
 from firkin.runtime.seccomp_compile import compile_filter
 from firkin.runtime.seccomp_library import version
+
+try:  # `hashlib` brings OpenSSL along
+    from _sha2 import sha256  # type: ignore[import-not-found]
+except ImportError:  # Python 3.11
+    from _sha256 import sha256  # type: ignore[import-not-found]
 
 _FORMAT = b"1"  # raised whenever compile_filter makes another program of the same input
 _MOST_IN_MEMORY = 64  # of about 10 KB
@@ -53,4 +57,6 @@ class Filters:
 
 
 def _digest(seccomp: Seccomp) -> str:
-    return hashlib.sha256(b"\0".join((_FORMAT, version().encode(), json_text.dumps(seccomp.to_dict()).encode()))).hexdigest()
+    content = (_FORMAT, version().encode(), json_text.dumps(seccomp.to_dict()).encode())
+    digest: str = sha256(b"\0".join(content)).hexdigest()
+    return digest

@@ -9,6 +9,7 @@ import errno
 import os
 
 from firkin.errors import Internal, Invalid, Unsupported
+from firkin.linux.seccomp import NEW_LISTENER, TSYNC, TSYNC_ESRCH
 from firkin.oci.runtime_linux import Seccomp, SeccompArg, SeccompRule
 from firkin.runtime import seccomp_library as lib
 from firkin.runtime import seccomp_newer
@@ -16,6 +17,8 @@ from firkin.runtime import seccomp_newer
 # Not asked otherwise, a filter does not switch off speculation, which kernels before 5.16 would do, at the cost of tenths
 # of the speed. runc's default too.
 DEFAULT_FLAGS = lib.FLAGS["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]
+
+_LARGEST_ERRNO = 4095  # MAX_ERRNO: beyond it a return value is no error
 
 
 def flags(seccomp: Seccomp) -> int:
@@ -25,7 +28,14 @@ def flags(seccomp: Seccomp) -> int:
         if name not in lib.FLAGS:
             raise Invalid(f"compile seccomp profile: unknown flag {name!r}")
         bits |= lib.FLAGS[name]
-    return bits
+    if not notifies(seccomp):
+        return bits & ~lib.FLAGS["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]  # the kernel knows it with a listener only
+    return bits | NEW_LISTENER | (TSYNC_ESRCH if bits & TSYNC else 0)
+
+
+def notifies(seccomp: Seccomp) -> bool:
+    """Whether an agent decides some of the calls."""
+    return "SCMP_ACT_NOTIFY" in (seccomp.default_action, *(rule.action for rule in seccomp.syscalls))
 
 
 def compile_filter(seccomp: Seccomp) -> bytes:
@@ -52,11 +62,11 @@ def compile_filter(seccomp: Seccomp) -> bytes:
 
 def _action(word: str, number: int | None) -> int:
     """`number` is the errno, EPERM if not given, or what a tracer gets to see."""
-    if word == "SCMP_ACT_NOTIFY":
-        raise Unsupported("compile seccomp profile: SCMP_ACT_NOTIFY is not implemented")
     if word not in lib.ACTIONS:
         raise Invalid(f"compile seccomp profile: unknown action {word!r}")
     action = lib.ACTIONS[word]
+    if action == lib.ERRNO and number is not None and number > _LARGEST_ERRNO:
+        raise Invalid(f"compile seccomp profile: errno {number}: want at most {_LARGEST_ERRNO}")
     return action | ((1 if number is None else number) & 0xFFFF) if action in (lib.ERRNO, lib.TRACE) else action
 
 
@@ -66,6 +76,10 @@ def _add_architectures(context: int, architectures: tuple[str, ...]) -> None:
         if name not in lib.ARCHITECTURES:
             raise Invalid(f"compile seccomp profile: unknown architecture {name!r}")
         status = lib.library().seccomp_arch_add(context, lib.ARCHITECTURES[name])
+        if status == -errno.EINVAL:
+            raise Unsupported(f"compile seccomp profile: libseccomp {lib.version()} does not know architecture {name}")
+        if status == -errno.EDOM:
+            raise Invalid(f"compile seccomp profile: architecture {name} has another byte order than this machine")
         if status not in (0, -errno.EEXIST):
             raise Internal(f"compile seccomp profile: add architecture {name}: {os.strerror(-status)}")
 
@@ -117,7 +131,7 @@ def _prologue(seccomp: Seccomp, architectures: tuple[str, ...], default: int) ->
         known, unknown = _numbers(seccomp, architecture)
         if unknown:
             decided[architecture] = unknown
-        if default not in (lib.ALLOW, lib.LOG) and default & 0xFFFF0000 != lib.TRACE and (known or unknown):
+        if default not in (lib.ALLOW, lib.LOG, lib.NOTIFY) and default & 0xFFFF0000 != lib.TRACE and (known or unknown):
             newest[architecture] = max((*known, *unknown))
     return seccomp_newer.prologue(decided, newest)
 

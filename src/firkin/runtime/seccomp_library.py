@@ -9,7 +9,7 @@ import ctypes
 
 from firkin.errors import Unavailable
 
-ALLOW, ERRNO, TRACE, LOG = 0x7FFF0000, 0x00050000, 0x7FF00000, 0x7FFC0000
+ALLOW, ERRNO, TRACE, LOG, NOTIFY = 0x7FFF0000, 0x00050000, 0x7FF00000, 0x7FFC0000, 0x7FC00000
 ACTIONS = {
     "SCMP_ACT_KILL": 0,
     "SCMP_ACT_KILL_THREAD": 0,
@@ -18,6 +18,7 @@ ACTIONS = {
     "SCMP_ACT_ERRNO": ERRNO,
     "SCMP_ACT_TRACE": TRACE,
     "SCMP_ACT_LOG": LOG,
+    "SCMP_ACT_NOTIFY": NOTIFY,
     "SCMP_ACT_ALLOW": ALLOW,
 }
 OPERATORS = {
@@ -35,6 +36,24 @@ ARCHITECTURES = {
     "SCMP_ARCH_X32": 0x4000003E,
     "SCMP_ARCH_ARM": 0x40000028,
     "SCMP_ARCH_AARCH64": 0xC00000B7,
+    "SCMP_ARCH_LOONGARCH64": 0xC0000102,
+    "SCMP_ARCH_M68K": 0x00000004,
+    "SCMP_ARCH_MIPS": 0x00000008,
+    "SCMP_ARCH_MIPS64": 0x80000008,
+    "SCMP_ARCH_MIPS64N32": 0xA0000008,
+    "SCMP_ARCH_MIPSEL": 0x40000008,
+    "SCMP_ARCH_MIPSEL64": 0xC0000008,
+    "SCMP_ARCH_MIPSEL64N32": 0xE0000008,
+    "SCMP_ARCH_PPC": 0x00000014,
+    "SCMP_ARCH_PPC64": 0x80000015,
+    "SCMP_ARCH_PPC64LE": 0xC0000015,
+    "SCMP_ARCH_S390": 0x00000016,
+    "SCMP_ARCH_S390X": 0x80000016,
+    "SCMP_ARCH_SH": 0x4000002A,
+    "SCMP_ARCH_SHEB": 0x0000002A,
+    "SCMP_ARCH_PARISC": 0x0000000F,
+    "SCMP_ARCH_PARISC64": 0x8000000F,
+    "SCMP_ARCH_RISCV64": 0xC00000F3,
 }
 NATIVE = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}  # by uname(2)'s word
 FLAGS = {
@@ -81,6 +100,26 @@ def library() -> ctypes.CDLL:
     loaded.seccomp_export_bpf.argtypes = (context, ctypes.c_int)
     _loaded.append(loaded)
     return loaded
+
+
+def name_of(architecture: int, number: int) -> str:
+    """Of a system call; "" if it has none."""
+    loaded = library()
+    loaded.seccomp_syscall_resolve_num_arch.restype = ctypes.c_void_p
+    loaded.seccomp_syscall_resolve_num_arch.argtypes = (ctypes.c_uint32, ctypes.c_int)
+    found = loaded.seccomp_syscall_resolve_num_arch(architecture, number)
+    if not found:
+        return ""
+    try:
+        return ctypes.string_at(found).decode()
+    finally:
+        _free(found)
+
+
+def _free(address: int) -> None:
+    free = ctypes.CDLL(None).free
+    free.argtypes = (ctypes.c_void_p,)
+    free(address)
 
 
 def version() -> str:

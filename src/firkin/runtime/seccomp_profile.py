@@ -55,7 +55,7 @@ class _ArchitectureMap(Value):
 
 class _Profile(Value):
     default_action: str = ""
-    default_errno_ret: int | None = None
+    default_errno_ret: UInt32 | None = None
     architectures: tuple[str, ...] | None = ()
     arch_map: tuple[_ArchitectureMap, ...] | None = ()
     flags: tuple[str, ...] = ()

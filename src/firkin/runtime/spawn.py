@@ -5,20 +5,22 @@ The invariant: when `spawn` returns, the child runs on its own; when it raises, 
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found] # without its enumerations
+import _socket
 import errno
 import marshal
 import os
 import select
-import signal
-import socket
 
 from firkin.linux import fds, null, process
+from firkin.linux import sockets as socket
 from firkin.linux.netlink import Netlink
-from firkin.runtime import child, steps_parent
+from firkin.runtime import child, elsewhere, seccomp_listener, stepping_stone, steps_parent
 from firkin.runtime.spare import Spare
 from firkin.runtime.state import explain, number_of, steps_of
 
 _LONGEST_MESSAGE = 1 << 16
+_LAST_BREATH = 1000  # ms
 
 
 class SpawnError(OSError):
@@ -38,6 +40,15 @@ class Spawned:
     def __init__(self, pid: int, pidfd: int, status: socket.socket) -> None:
         self.pid, self.pidfd, self.status = pid, pidfd, status
 
+    def follow(self, outcome: Outcome) -> bool:
+        """Be about the process that the child has become, if it said so (step "reborn"); whether it did. The old one has
+        ended or is about to: it is the caller's to reap."""
+        if outcome.process is None:
+            return False
+        os.close(self.pidfd)
+        (self.pid, self.pidfd), outcome.process = outcome.process, None
+        return True
+
 
 class Outcome:
     """What a child has said so far; `feed` it each message of the status socket.
@@ -49,6 +60,9 @@ class Outcome:
         self.failure: tuple[int, int, str] | None = None
         self.console: int | None = None  # the pty's master
         self.sockets: list[int] = []
+        self.process: tuple[int, int] | None = None  # pid and pidfd of what the child has become, see `Spawned.follow`
+        self._handover: seccomp_listener.Handover | None = None
+        self.waits_for = ""  # "hooks" or "start": what the child has reached and waits for
 
     def feed(self, message: bytes, descriptors: list[int]) -> bool:
         """Take one message with its descriptors, b"" being the end of file; whether that was the last."""
@@ -60,20 +74,39 @@ class Outcome:
             self.console = descriptors[0]
         elif content == "sockets":
             self.sockets += descriptors
+        elif isinstance(content, str):
+            self.waits_for = content
+        elif content[0] == seccomp_listener.ANNOUNCED:
+            number, agent, report = content[1:]
+            self._handover = seccomp_listener.Handover(number, agent, report, descriptors[0])
+        elif content[0] == "reborn":
+            self.process = content[1], descriptors[0]
         else:
             self.failure = content
         return False
 
-    def read(self, status: socket.socket) -> bool:
+    def receive(self, status: _socket.socket) -> bool:
+        """Feed the next message of `status`, and do what the child waits for because of it; whether that was the last."""
+        last = self.feed(*fds.recv_fds(status, _LONGEST_MESSAGE))
+        self._hand_over(status)
+        return last
+
+    def read(self, status: _socket.socket) -> bool:
         """Feed everything that waits in the non-blocking `status`; whether it is complete."""
         while not self.done:
             try:
-                self.feed(*fds.recv_fds(status, _LONGEST_MESSAGE))
+                self.receive(status)
             except BlockingIOError:
                 break
             except ConnectionResetError:  # it ended without reading its release; what it said is still to come
                 continue
         return self.done
+
+    def _hand_over(self, status: _socket.socket) -> None:
+        """Serve a child that waits for its seccomp listener to be delivered. If that fails it may be unable to say so."""
+        if self._handover:
+            failure, self._handover = self._handover.carry_out(status), None
+            self.failure = (-1, *failure) if failure else self.failure
 
 
 def spawn(plan: dict[str, object], handed: dict[str, int], netlink: Netlink, spare: Spare | None = None) -> Spawned:
@@ -84,22 +117,25 @@ def spawn(plan: dict[str, object], handed: dict[str, int], netlink: Netlink, spa
         pid, pidfd, ours = spare.pid, spare.pidfd, spare.status
     else:
         pid, pidfd, ours = _new_child(plan, handed, netlink)
+    parent = steps_parent.Parent(pid, handed, netlink)
     try:
-        _parent_steps(steps_of(plan, "parent"), steps_parent.Parent(pid, handed, netlink))
-    except SpawnError:
-        if not _has_failed(ours):
+        _parent_steps(steps_of(plan, "parent"), parent)
+        if ("wait-parent",) in steps_of(plan, "child"):
+            _release(ours, parent.made)
+    except SpawnError as error:
+        if not _has_failed(ours, _LAST_BREATH if error.errno == errno.ESRCH else 0):
             ours.close()
             _end(pid, pidfd)
             raise
-    if ("wait-parent",) in steps_of(plan, "child"):
-        _release(ours)
+    finally:
+        parent.close()
     ours.setblocking(False)
     return Spawned(pid, pidfd, ours)
 
 
-def make_spare(netlink: Netlink) -> Spare:
-    """A child for the next plan that it `fits`."""
-    return Spare(_null_device(), netlink)
+def make_spare(netlink: Netlink, kinds: int) -> Spare:
+    """A child for the next plan that wants these namespaces."""
+    return Spare(_null_device(), netlink, kinds)
 
 
 def _new_child(plan: dict[str, object], handed: dict[str, int], netlink: Netlink) -> tuple[int, int, socket.socket]:
@@ -116,18 +152,24 @@ def _new_child(plan: dict[str, object], handed: dict[str, int], netlink: Netlink
     return pid, pidfd, ours
 
 
-def _release(status: socket.socket) -> None:
+def _release(status: socket.socket, made: dict[str, int]) -> None:
+    """Let the child go on, with what was made for it."""
+    names = list(made)
     try:
+        for start in range(0, len(names), fds.MOST_AT_ONCE):
+            some = names[start : start + fds.MOST_AT_ONCE]
+            fds.send_fds(status, marshal.dumps(some), [made[name] for name in some])
         status.send(b"\0", socket.MSG_NOSIGNAL)
     except BrokenPipeError:  # it has ended already
         pass
 
 
-def _has_failed(status: socket.socket) -> bool:
-    """Has the child ended, and not without a word?"""
+def _has_failed(status: socket.socket, patience: int) -> bool:
+    """Has the child ended, and not without a word? An ending process gives up its namespaces some moments before its
+    descriptors: where they were missing, `patience` (ms) is needed."""
     poll = select.poll()
     poll.register(status, 0)  # POLLHUP needs no asking for
-    return bool(poll.poll(0)) and bool(status.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    return bool(poll.poll(patience)) and bool(status.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
 
 
 _opened: list[int] = []
@@ -142,24 +184,27 @@ def _null_device() -> int:
 
 def _clone(plan: dict[str, object], handed: dict[str, int]) -> tuple[int, int]:
     """`pidns` names the pid namespace to be born in: entering one works for children only, so this process steps over
-    for the length of the call. `cgroup`, if there, names the version 2 group to be born in."""
+    for the length of the call. `timens`, if there, are the offsets of a new time namespace, which is entered the same
+    way. `userns` names a user namespace to be born in, which is to own the new ones. `cgroup`, if there, names the version 2
+    group to be born in."""
     flags = number_of(plan, "clone")
     cgroup = handed.get(str(plan.get("cgroup", "")), -1)
-    if not plan["pidns"]:
+    pidns, offsets = str(plan["pidns"]), str(plan.get("timens", ""))
+    users = handed[str(plan["userns"])] if plan.get("userns") else -1
+    if users < 0 and not pidns and not offsets:
         return process.clone3(flags, cgroup)
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    joined = handed[pidns] if pidns else -1
+    flags &= ~process.CLONE_NEWTIME if offsets else -1
+    away = elsewhere.Elsewhere()
     try:
-        process.setns(handed[str(plan["pidns"])], process.CLONE_NEWPID)
-        try:
-            pid, pidfd = process.clone3(flags, cgroup)
-        except OSError:
-            process.setns(own, process.CLONE_NEWPID)
-            raise
-        if pid:
-            process.setns(own, process.CLONE_NEWPID)
-        return pid, pidfd
-    finally:
-        os.close(own)
+        away.enter(joined if users < 0 else -1, offsets)
+        pid, pidfd = process.clone3(flags, cgroup) if users < 0 else stepping_stone.clone(flags, users, joined, cgroup)
+    except OSError:
+        away.leave()
+        raise
+    if pid:  # the child stays
+        away.leave()
+    return pid, pidfd
 
 
 def _end(pid: int, pidfd: int) -> None:

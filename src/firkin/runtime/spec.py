@@ -12,10 +12,10 @@ import signal
 from collections.abc import Iterable
 
 from firkin.errors import Invalid, Unavailable
-from firkin.model import Container, ContainerConfig, ExecRequest, Ulimit
+from firkin.model import Container, ContainerConfig, ExecRequest, HostConfig, Ulimit
 from firkin.oci.runtime_config import OCI_VERSION, Config, ConsoleSize, Process, Rlimit, Root
 from firkin.oci.runtime_linux import Linux, Seccomp
-from firkin.runtime import defaults, devices, seccomp_profile, spec_linux, spec_mounts
+from firkin.runtime import apparmor, defaults, devices, seccomp_profile, selinux, spec_linux, spec_mounts
 from firkin.runtime.machine import INIT_PACKAGE, Machine
 from firkin.runtime.plan_process import RLIMIT_NUMBERS
 from firkin.runtime.sandbox import Sandbox
@@ -37,7 +37,7 @@ def build_config(
     bounding = bounding_set(host, machine.capabilities)
     mounts = spec_mounts.mounts(container, machine, sandbox)
     masked, readonly = spec_linux.hidden_paths(host, machine)
-    own_uts = host.uts_mode != "host"
+    own_uts, maps = host.uts_mode != "host", container.id_maps
     return Config(
         oci_version=OCI_VERSION,
         root=Root(sandbox.rootfs, host.readonly_rootfs),
@@ -47,7 +47,9 @@ def build_config(
         domainname=container.config.domainname if own_uts else "",
         annotations=host.annotations,
         linux=Linux(
-            namespaces=spec_linux.namespaces(host, machine, sandbox),
+            namespaces=spec_linux.namespaces(host, machine, sandbox, maps is not None),
+            uid_mappings=spec_linux.mappings(maps.users) if maps else (),
+            gid_mappings=spec_linux.mappings(maps.groups) if maps else (),
             devices=host_devices.nodes,
             cgroups_path=sandbox.cgroup,
             resources=resources(host.resources, host_devices.rules, host_devices.block_io),
@@ -56,6 +58,7 @@ def build_config(
             sysctl=spec_linux.sysctls(container, machine),
             masked_paths=masked,
             readonly_paths=readonly,
+            mount_label=_selinux_labels(host, machine)[1],
         ),
     )
 
@@ -74,7 +77,8 @@ def build_exec(container: Container, request: ExecRequest, machine: Machine, san
         capabilities=capability_sets(bounding, request.user or container.config.user),
         rlimits=rlimits(host.resources.ulimits, machine.ulimits),
         no_new_privileges=security_options(host.security_opt).no_new_privileges,
-        apparmor_profile=_apparmor(container, machine),
+        apparmor_profile=apparmor.profile_of(host, machine),
+        selinux_label=_selinux_labels(host, machine)[0],
         oom_score_adj=host.oom_score_adj,
     )
 
@@ -90,7 +94,8 @@ def _process(container: Container, machine: Machine, sandbox: Sandbox, bounding:
         capabilities=capability_sets(bounding, config.user),
         rlimits=rlimits(host.resources.ulimits, machine.ulimits),
         no_new_privileges=security_options(host.security_opt).no_new_privileges,
-        apparmor_profile=_apparmor(container, machine),
+        apparmor_profile=apparmor.profile_of(host, machine),
+        selinux_label=_selinux_labels(host, machine)[0],
         oom_score_adj=host.oom_score_adj,
     )
 
@@ -149,17 +154,18 @@ def seccomp_of(container: Container, machine: Machine) -> Seccomp | None:
     return seccomp_profile.resolve(wanted, bounding_set(host, machine.capabilities))
 
 
-def _apparmor(container: Container, machine: Machine) -> str:
-    """The profile asked for by name; none where the kernel has no AppArmor."""
-    wanted = security_options(container.host.security_opt).apparmor
-    return wanted if machine.apparmor and wanted != "unconfined" else ""
+def _selinux_labels(host: HostConfig, machine: Machine) -> tuple[str, str]:
+    """(of processes, of files); "" where SELinux is off, and for --privileged."""
+    if machine.selinux is None or host.privileged:
+        return "", ""
+    return selinux.labels(security_options(host.security_opt).labels, machine.selinux)
 
 
 def stop_signal(text: str, default: int = signal.SIGTERM) -> int:
     """The number of "SIGTERM", "term", "15" or "RTMIN+3"; `default` for ""."""
     if not text:
         return default
-    number = int(text) if text.isdecimal() else _signal_number(text.upper().removeprefix("SIG"))
+    number = int(text) if text.isdecimal() and len(text) < 4 else _signal_number(text.upper().removeprefix("SIG"))
     if not 0 < number <= signal.SIGRTMAX:
         raise Invalid(f"invalid signal: {text}")
     return number
@@ -169,6 +175,6 @@ def _signal_number(name: str) -> int:
     """0 if there is none. Real-time signals are counted from either end: RTMIN+3, RTMAX-1."""
     base, offset = (name[:5], name[5:]) if name.startswith(("RTMIN", "RTMAX")) else (name, "")
     number = int(signal.Signals.__members__.get("SIG" + base, 0))
-    if offset and not (offset[0] in "+-" and offset[1:].isdecimal()):
+    if offset and not (offset[0] in "+-" and offset[1:].isdecimal() and len(offset) < 4):
         return 0
     return number + int(offset or 0)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from firkin.errors import Invalid
-from firkin.model import Container, HostConfig
-from firkin.oci.runtime_linux import Namespace
-from firkin.runtime import defaults
+from firkin.linux import process
+from firkin.model import Container, HostConfig, IdMaps
+from firkin.oci.runtime_linux import IDMapping, Namespace
+from firkin.runtime import defaults, id_maps
 from firkin.runtime.machine import Machine
 from firkin.runtime.sandbox import Sandbox
 
@@ -24,7 +25,7 @@ _MODES = {
 }
 
 
-def namespaces(host: HostConfig, machine: Machine, sandbox: Sandbox) -> tuple[Namespace, ...]:
+def namespaces(host: HostConfig, machine: Machine, sandbox: Sandbox, own_users: bool = False) -> tuple[Namespace, ...]:
     """Those to make or, as `sandbox` knows where they are, to join; one that is absent is the host's."""
     modes: tuple[tuple[str, str], ...] = (
         ("mount", "private"),
@@ -33,10 +34,15 @@ def namespaces(host: HostConfig, machine: Machine, sandbox: Sandbox) -> tuple[Na
         ("pid", host.pid_mode),
         ("ipc", host.ipc_mode),
         ("cgroup", cgroup_mode(host, machine)),
+        ("user", "private" if own_users else "host"),
     )
     for kind, mode in modes:
         _check_mode(kind, mode, sandbox)
     return tuple(Namespace(kind, sandbox.namespaces.get(kind, "")) for kind, mode in modes if mode != "host")
+
+
+def mappings(ranges: tuple[tuple[int, int, int], ...]) -> tuple[IDMapping, ...]:
+    return tuple(IDMapping(inside, outside, count) for inside, outside, count in ranges)
 
 
 def _check_mode(kind: str, mode: str, sandbox: Sandbox) -> None:
@@ -52,13 +58,32 @@ def cgroup_mode(host: HostConfig, machine: Machine) -> str:
     return host.cgroupns_mode or ("private" if machine.unified_cgroups else "host")
 
 
+def not_to_be_joined(host: HostConfig, machine: Machine) -> int:
+    """Of a container's namespaces those (CLONE_NEW*) that a new process of it is in already, and could not enter: the
+    machine's own, which root of a user namespace has no right to."""
+    modes = (
+        (process.CLONE_NEWUTS, host.uts_mode),
+        (process.CLONE_NEWIPC, host.ipc_mode),
+        (process.CLONE_NEWPID, host.pid_mode),
+        (process.CLONE_NEWCGROUP, cgroup_mode(host, machine)),
+    )
+    return sum(kind for kind, mode in modes if mode == "host") if machine.user_namespace else 0
+
+
 def sysctls(container: Container, machine: Machine) -> dict[str, str]:
     """Kernel parameters to set, Docker's network defaults included, keyed by dotted name."""
     host = container.host
     own_network = host.network_mode != "host" and not host.network_mode.startswith("container:")
     for name in host.sysctls:
         _check_sysctl(name, host)
-    return {**machine.sysctls, **host.sysctls} if own_network else dict(host.sysctls)
+    return {**_default_sysctls(machine, container.id_maps), **host.sysctls} if own_network else dict(host.sysctls)
+
+
+def _default_sysctls(machine: Machine, maps: IdMaps | None) -> dict[str, str]:
+    """The groups that may ping must all be mapped."""
+    if maps is None or defaults.PING_GROUPS not in machine.sysctls:
+        return machine.sysctls
+    return {**machine.sysctls, defaults.PING_GROUPS: f"0 {id_maps.last_in_a_row(maps.groups)}"}
 
 
 def _check_sysctl(name: str, host: HostConfig) -> None:

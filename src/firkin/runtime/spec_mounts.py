@@ -14,17 +14,11 @@ from collections.abc import Iterable, Iterator
 from firkin.errors import Invalid
 from firkin.model import Container, HostConfig, MountPoint, MountRequest
 from firkin.oci.runtime_config import Mount
-from firkin.runtime import defaults
+from firkin.runtime import defaults, id_maps, mountpoints, spec_linux
 from firkin.runtime.machine import Machine
 from firkin.runtime.mount_options import PROPAGATION
 from firkin.runtime.sandbox import Sandbox
 from firkin.runtime.spec_security import security_options
-
-# Files of /proc that emulators such as lxcfs replace; nothing trusts them. The list is runc's.
-_PROC_FILES = (
-    "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo net/dev sys/kernel/ns_last_pid sys/crypto/fips_enabled"
-)
-_REPLACEABLE_IN_PROC = frozenset("/proc/" + name for name in _PROC_FILES.split())
 
 _TMPFS_KEYS = frozenset(("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol", "huge"))
 _TMPFS_WORDS = """
@@ -43,7 +37,7 @@ def mounts(container: Container, machine: Machine, sandbox: Sandbox) -> tuple[Mo
     for mount in wanted.values():
         _refuse_inside_proc(mount)
     ordered = sorted(wanted.values(), key=lambda mount: mount.destination.count("/"))
-    return (*_default_mounts(host, wanted, sandbox), *ordered, *_init(container, machine))
+    return (*_default_mounts(host, wanted, machine, sandbox), *ordered, *_init(container, machine))
 
 
 def _refuse_inside_proc(mount: Mount) -> None:
@@ -51,16 +45,23 @@ def _refuse_inside_proc(mount: Mount) -> None:
     target = posixpath.normpath(mount.destination)
     if target == "/proc" and (mount.source + "/").startswith("/proc/"):
         return
-    if (target + "/").startswith("/proc/") and target not in _REPLACEABLE_IN_PROC:
+    if (target + "/").startswith("/proc/") and target not in mountpoints.REPLACEABLE:
         raise Invalid(f'"{mount.destination}" cannot be mounted because it is inside /proc')
 
 
-def _default_mounts(host: HostConfig, wanted: dict[str, Mount], sandbox: Sandbox) -> Iterator[Mount]:
+def _default_mounts(host: HostConfig, wanted: dict[str, Mount], machine: Machine, sandbox: Sandbox) -> Iterator[Mount]:
     writable_cgroups = host.privileged or security_options(host.security_opt).writable_cgroups
     for mount in defaults.MOUNTS:
         target = mount.destination
         if target in wanted or ("/dev" in wanted and target.startswith("/dev/")):
             continue
+        if mount.type == "cgroup" and not machine.cgroups:
+            continue  # there is none to show
+        if machine.user_namespace and (target, host.pid_mode) == ("/proc", "host"):
+            yield _bind(target, target)  # of a namespace that is not ours: it can be shown, not mounted anew
+            continue
+        if machine.user_namespace and (target, host.ipc_mode) == ("/dev/mqueue", "host"):
+            continue  # likewise, and most hosts show it nowhere
         if target == "/dev/shm":
             if host.ipc_mode != "none":
                 yield _shm(mount, host, sandbox)
@@ -82,7 +83,8 @@ def _user_mounts(container: Container, machine: Machine, sandbox: Sandbox) -> It
     """Files of the engine's, then `--tmpfs`, then mounts decided at create: of two on one target the later wins."""
     readonly = container.host.readonly_rootfs
     for target, source in sandbox.files.items():
-        yield _bind(source, target, ("ro",) if readonly else (), recursive=False)
+        bind = _bind(source, target, ("ro",) if readonly else (), recursive=False)
+        yield _idmapped(bind, "idmap") if container.id_maps else bind
     for target, options in container.host.tmpfs.items():
         yield _tmpfs(target, options.split(",") if options else [])
     for point in container.mounts:
@@ -94,7 +96,15 @@ def _of_point(point: MountPoint, machine: Machine) -> Mount:
         return _tmpfs(point.destination, _tmpfs_request(point.request, point.read_write))
     request = point.request or MountRequest("bind", point.destination)
     access = () if point.read_write else (_readonly_word(request, machine),)
-    return _bind(point.source, point.destination, access, point.propagation, recursive=not request.non_recursive)
+    bind = _bind(point.source, point.destination, access, point.propagation, recursive=not request.non_recursive)
+    return _idmapped(bind, point.idmap) if point.idmap else bind
+
+
+def _idmapped(bind: Mount, text: str) -> Mount:
+    """With the owners of its files shown as the container's user namespace has them, or as `text` says."""
+    maps = id_maps.parse_mount(text)
+    users, groups = (spec_linux.mappings(ranges) for ranges in (maps or ((), ())))
+    return bind.replace(options=(*bind.options, text.partition("=")[0]), uid_mappings=users, gid_mappings=groups)
 
 
 def _readonly_word(request: MountRequest, machine: Machine) -> str:

@@ -19,6 +19,7 @@ def resources(wanted: model.Resources, rules: tuple[DeviceRule, ...], block_io: 
         cpu=cpu(wanted),
         pids=None if wanted.pids_limit is None else Pids(wanted.pids_limit if wanted.pids_limit > 0 else -1),
         block_io=block_io,
+        unified=wanted.cgroup_conf,
     )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 import marshal
 import os
-import socket
 
-from firkin.linux import fds, fs, null
+from firkin.linux import fds, fs, null, process
+from firkin.linux import sockets as socket
 from firkin.linux.netlink import Netlink
 
 _OPEN_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -47,9 +47,9 @@ class State:
     def __init__(self, handed: dict[str, int], status: socket.socket, own_users: bool) -> None:
         self.handed = handed  # name to descriptor
         self.status = status
-        self.own_users = own_users  # in a user namespace that was made for this child
+        self.own_users = own_users  # in a user namespace other than the launcher's
         self.shared_root = False  # the namespace's mounts have peers on the host
-        self.root = self.proc = self.null = -1
+        self.root = self.proc = self.null = self.staging = -1
         self.covers: dict[bool, int] = {}  # what hides a directory (True), what hides another file
         self.directory: tuple[str, int] | None = None  # see `directory_of`
         self.uid: int | None = None
@@ -99,10 +99,11 @@ class State:
         """In a new user namespace nothing can be owned by the ids this process came with."""
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
+        process.set_dumpable(False)  # it may be on again with the new ids
 
-    def send(self, kind: str, descriptors: list[int]) -> None:
+    def send(self, kind: str | tuple[object, ...], descriptors: list[int]) -> None:
         """Hand the launcher duplicates of `descriptors`; `kind` says what they are (see `spawn.Outcome`)."""
-        fds.send_fds(self.status, marshal.dumps(kind), descriptors)
+        fds.send_fds(self.status, marshal.dumps(kind), descriptors)  # type: ignore[arg-type]
 
     def write_proc(self, path: str, text: str) -> None:
         """Write a file of the host's /proc, which shows this process's namespaces but is out of their reach."""

@@ -5,10 +5,14 @@ Parents are made when missing, and everything stays inside the root (see `linux.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from firkin.linux import fs
+from firkin.runtime import steps_devices
 from firkin.runtime.state import State
+
+_S_IFMT = 0o170000
 
 
 def mkdir(state: State, path: str, mode: int) -> None:
@@ -20,17 +24,34 @@ def mkdir(state: State, path: str, mode: int) -> None:
         pass
 
 
-def symlink(state: State, target: str, path: str) -> None:
+def symlink(state: State, target: str, path: str, replace: bool = False) -> None:
+    """What is there already is left as it is, unless it is to be replaced."""
     directory, name = state.directory_of(path)
-    os.symlink(target, name, dir_fd=directory)
+    try:
+        os.symlink(target, name, dir_fd=directory)
+    except FileExistsError:
+        if replace:
+            os.unlink(name, dir_fd=directory)
+            os.symlink(target, name, dir_fd=directory)
 
 
 def mknod(state: State, path: str, mode: int, major: int, minor: int, uid: int, gid: int) -> None:
-    """`mode` holds the type too (S_IFCHR, S_IFBLK, S_IFIFO)."""
+    """`mode` holds the type too (S_IFCHR, S_IFBLK, S_IFIFO). A node that is there already must be this one."""
     directory, name = state.directory_of(path)
-    os.mknod(name, mode, os.makedev(major, minor), dir_fd=directory)
+    number = os.makedev(major, minor)
+    try:
+        os.mknod(name, mode, number, dir_fd=directory)
+    except FileExistsError:
+        if not _is_node(directory, name, mode, number):
+            raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
     if uid or gid:
         os.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False)
+
+
+def _is_node(directory: int, name: str, mode: int, number: int) -> bool:
+    present = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    kind = mode & _S_IFMT
+    return present.st_mode & _S_IFMT == kind and (kind == fs.S_IFIFO or present.st_rdev == number)
 
 
 def write(state: State, path: str, text: str, mode: int) -> None:
@@ -41,4 +62,4 @@ def write(state: State, path: str, text: str, mode: int) -> None:
         os.close(fd)
 
 
-STEPS = {"mkdir": mkdir, "symlink": symlink, "mknod": mknod, "write": write}
+STEPS = {"mkdir": mkdir, "symlink": symlink, "mknod": mknod, "write": write, **steps_devices.STEPS}

@@ -26,6 +26,13 @@ def user(state: State, spec: str, extra_groups: list[str], set_home: bool) -> No
         state.home = accounts.home_of(account.uid, passwd)
 
 
+def ids(state: State, uid: int, gid: int, groups: list[int], set_home: bool) -> None:
+    """The ids are given; the container's files tell only where that user's home is."""
+    state.uid, state.gid, state.groups = uid, gid, groups
+    if set_home:
+        state.home = accounts.home_of(uid, _read_accounts(state, "/etc/passwd"))
+
+
 def _read_accounts(state: State, path: str) -> bytes:
     """b"" if there is none. Not waiting: the image may have put a FIFO there."""
     try:
@@ -46,14 +53,24 @@ def identity(state: State, bounding: int, permitted: int, effective: int, inheri
     held = capabilities.get()[1]
     capabilities.limit_bounding(bounding)
     if state.uid is not None and state.gid is not None:
-        _own_stdio(state.uid)
-        capabilities.keep_across_setuid(True)
-        os.setgroups(state.groups)
-        os.setresgid(state.gid, state.gid, state.gid)
-        os.setresuid(state.uid, state.uid, state.uid)
-        capabilities.keep_across_setuid(False)
+        _set_ids(state.uid, state.gid, state.groups)
     capabilities.set_(effective & held, permitted & held, inheritable & held)
     capabilities.set_ambient(ambient & held)
+
+
+def _set_ids(uid: int, gid: int, groups: list[int]) -> None:
+    try:
+        _own_stdio(uid)
+        capabilities.keep_across_setuid(True)
+        os.setgroups(groups)
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+        capabilities.keep_across_setuid(False)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        ids = f"user {uid}, groups {' '.join(map(str, dict.fromkeys((gid, *groups))))}"
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), f"the user namespace does not map all of {ids}") from None
 
 
 def _own_stdio(uid: int) -> None:
@@ -77,6 +94,7 @@ def install_seccomp(state: State, program: bytes, flags: int) -> None:
 
 STEPS = {
     "user": user,
+    "ids": ids,
     "identity": identity,
     "no-new-privileges": no_new_privileges,
     "seccomp": install_seccomp,

@@ -5,10 +5,13 @@ Each is a function of (state, *arguments) and raises OSError. Source: namespaces
 
 from __future__ import annotations
 
+import marshal
 import os
 
-from firkin.linux import fs, process
+from firkin.linux import fds, fs, process
 from firkin.runtime.state import State
+
+_LONGEST_MESSAGE = 1 << 16
 
 
 def cgroup(state: State, path: str) -> None:
@@ -31,10 +34,33 @@ def unshare(state: State, kinds: int) -> None:
         state.open_host_files()
 
 
-def wait_parent(state: State) -> None:
-    """Until the launcher has done its part. If it died instead, nobody would know of this process: end it."""
-    if not state.status.recv(1):
+def reborn(state: State, first: int) -> None:
+    """Go on as another child of the same parent, born in the pid namespace that was entered.
+
+    A process of the container's that may trace others (CAP_SYS_PTRACE) can look into it from then on. So by now the root
+    is the container's, and descriptors from `first` up are closed, the host's /proc among them. The first one ends when
+    it has said who is to take its place, and not before that may its successor go on."""
+    reading, writing = os.pipe()
+    fds.close_all_but([*range(3, first), state.status.fileno(), state.root, reading, writing])
+    state.proc = state.null = -1
+    pid, pidfd = process.clone3(process.CLONE_PARENT)
+    if pid:
+        state.send(("reborn", pid), [pidfd])
+        os.write(writing, b"\0")
+        os._exit(0)
+    os.close(writing)
+    if not os.read(reading, 1):
         os._exit(1)
+    os.close(reading)
+
+
+def wait_parent(state: State) -> None:
+    """Until the launcher has done its part, and take what it has made. If it died instead, nobody would know of this
+    process: end it."""
+    while (message := fds.recv_fds(state.status, _LONGEST_MESSAGE))[0] != b"\0":
+        if not message[0]:
+            os._exit(1)
+        state.handed.update(zip(marshal.loads(message[0]), message[1], strict=True))
     if state.own_users:
         state.become_root_user()
 
@@ -61,6 +87,7 @@ STEPS = {
     "setns": setns,
     "setns-pidfd": setns,
     "unshare": unshare,
+    "reborn": reborn,
     "wait-parent": wait_parent,
     "hostname": hostname,
     "domainname": domainname,

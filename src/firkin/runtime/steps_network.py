@@ -5,8 +5,7 @@ Source: rtnetlink(7), ip(7), libnftables' batches as `linux.netlink_wire` frames
 
 from __future__ import annotations
 
-import socket
-
+from firkin.linux import sockets as socket
 from firkin.linux.netlink import Netlink
 from firkin.linux.netlink_wire import Channel
 from firkin.runtime.state import State

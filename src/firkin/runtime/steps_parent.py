@@ -5,36 +5,36 @@ The child goes on past its `wait-parent` when all of them are done. Source: user
 
 from __future__ import annotations
 
-from firkin.linux import fs
+import os
+
+from firkin.linux import fs, userns
 from firkin.linux.netlink import Netlink
+from firkin.runtime import steps_outside, steps_users
 
 
 class Parent:
-    """What the steps are about: the child, the descriptors handed over by name, the launcher's network namespace."""
+    """What the steps are about: the child, the descriptors handed over by name, the launcher's network namespace; and what
+    has been `made` for the child, by the names that its steps know it by."""
 
     def __init__(self, pid: int, handed: dict[str, int], netlink: Netlink) -> None:
         self.pid, self.handed, self.netlink = pid, handed, netlink
+        self.made: dict[str, int] = {}
+        self._users: dict[tuple[str, str], int] = {}
 
+    def users(self, users: str, groups: str) -> int:
+        """A descriptor of a user namespace with these maps; both "": the child's."""
+        key = users, groups
+        if key not in self._users:
+            self._users[key] = userns.make(users, groups) if users or groups else userns.of_process(self.pid)
+        return self._users[key]
 
-def uid_map(parent: Parent, text: str) -> None:
-    fs.write_file(f"/proc/{parent.pid}/uid_map", text)
+    def root(self) -> tuple[int, int]:
+        """What root in the child's user namespace is here."""
+        return userns.root_of(self.pid)
 
-
-def gid_map(parent: Parent, text: str) -> None:
-    fs.write_file(f"/proc/{parent.pid}/gid_map", text)
-
-
-def setgroups(parent: Parent, text: str) -> None:
-    """ "allow" or "deny"."""
-    fs.write_file(f"/proc/{parent.pid}/setgroups", text)
-
-
-def oom_score_adj(parent: Parent, score: int) -> None:
-    """For a child in a user namespace, which may not do it itself. Lowering it may be forbidden here too."""
-    try:
-        fs.write_file(f"/proc/{parent.pid}/oom_score_adj", str(score))
-    except PermissionError:
-        pass
+    def close(self) -> None:
+        for fd in (*self.made.values(), *self._users.values()):
+            os.close(fd)
 
 
 def write_file(parent: Parent, path: str, text: str) -> None:
@@ -54,11 +54,9 @@ def bridge_port(parent: Parent, name: str, hairpin: bool, isolated: bool) -> Non
 
 
 STEPS = {
-    "uid-map": uid_map,
-    "gid-map": gid_map,
-    "setgroups": setgroups,
-    "oom-score-adj": oom_score_adj,
     "write-file": write_file,
     "veth": veth,
     "bridge-port": bridge_port,
+    **steps_outside.STEPS,
+    **steps_users.STEPS,
 }

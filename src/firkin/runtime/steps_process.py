@@ -9,6 +9,7 @@ import errno
 import os
 
 from firkin.linux import fds, fs, process
+from firkin.runtime import sealed
 from firkin.runtime.state import State
 
 _NOT_HERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
@@ -18,22 +19,30 @@ def dumpable(state: State, on: int) -> None:
     process.set_dumpable(bool(on))
 
 
-def rlimit(state: State, resource: int, soft: int, hard: int) -> None:
-    """A hard limit that may not be raised stays as it is."""
+def rlimit(state: State, resource: int, soft: int, hard: int, strict: bool = False) -> None:
+    """A hard limit that may not be raised stays as it is, unless `strict`."""
     try:
         process.set_rlimit(resource, soft, hard)
     except PermissionError:
+        if strict:
+            raise
         _, most = process.get_rlimit(resource)
         hard = min(hard & process.RLIM_INFINITY, most)
         process.set_rlimit(resource, min(soft & process.RLIM_INFINITY, hard), hard)
 
 
-def oom_score_adj(state: State, score: int) -> None:
-    """Lowering it may be forbidden; the container runs all the same."""
+def rlimit_ceiling(state: State, resource: int, hard: int) -> None:
+    """While this process still has the machine's privileges: from inside a user namespace nothing can be raised."""
+    process.raise_hard_limit(0, resource, hard)
+
+
+def oom_score_adj(state: State, score: int, strict: bool = False) -> None:
+    """Lowering it may be forbidden; the container runs all the same, unless `strict`."""
     try:
         state.write_proc("self/oom_score_adj", str(score))
     except PermissionError:
-        pass
+        if strict:
+            raise
 
 
 def umask(state: State, mask: int) -> None:
@@ -52,9 +61,11 @@ def cwd(state: State, path: str, create: bool) -> None:
     os.close(directory)
 
 
-def close_fds(state: State) -> None:
-    """Nothing but the standard streams is left to the program, nor to a path through /proc/self/fd on the way to it."""
-    fds.close_all_but([state.status.fileno()])
+def close_fds(state: State, first: int = 3) -> None:
+    """Nothing but the standard streams, and what else lies below `first`, is left to the program, nor to a path through
+    /proc/self/fd on the way to it. What the child itself still needs closes when the program is executed."""
+    own = [state.status.fileno(), *([state.handed["gate"]] if "gate" in state.handed else [])]
+    fds.close_all_but([*range(3, first), *own])
 
 
 def execute(state: State, argv: list[str], environment: list[str]) -> None:
@@ -65,6 +76,8 @@ def execute(state: State, argv: list[str], environment: list[str]) -> None:
     variables = {name: value for name, _, value in (_bytes(entry).partition(b"=") for entry in environment) if name}
     if state.home and not variables.get(b"HOME"):
         variables[b"HOME"] = _bytes(state.home)
+    if not program:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), 'exec: "": executable file not found in $PATH')
     if "/" in program:
         raise _why_not(program, _become(words[0], words, variables))
     for directory in filter(None, variables.get(b"PATH", b"").split(b":")):
@@ -82,6 +95,8 @@ def _bytes(text: str) -> bytes:
 
 def _become(path: bytes, argv: list[bytes], variables: dict[bytes, bytes]) -> int:
     """The errno, if it comes back at all."""
+    if sealed.lends_own_program(path):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM), f"exec {path!r}: this is the runtime's own program")
     try:
         os.execve(path, argv, variables)
     except OSError as error:
@@ -109,6 +124,7 @@ def leave(state: State, code: int) -> None:
 STEPS = {
     "dumpable": dumpable,
     "rlimit": rlimit,
+    "rlimit-ceiling": rlimit_ceiling,
     "oom-score-adj": oom_score_adj,
     "umask": umask,
     "personality": personality,

@@ -11,22 +11,26 @@ from __future__ import annotations
 import marshal
 import os
 import select
-import socket
 import struct
-from collections.abc import Callable
 
+from firkin.linux import sockets as socket
 from firkin.linux.fds import recv_fds, send_fds
 from firkin.runtime.loop import Loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Handler = Callable[..., None]  # (connection, descriptors, *message)
 
 INLINE = 32768  # bytes; well under the default socket buffer
 _SPILLED = b"spilled"
 _CREDENTIALS = struct.Struct("3i")
 
 Message = tuple[object, ...]
-Handler = Callable[..., None]  # (connection, descriptors, *message)
 
 
-def send(sock: socket.socket, message: Message, fds: list[int] | None = None) -> None:
+def send(sock: socket.SocketType, message: Message, fds: list[int] | None = None) -> None:
     """Send one message; the descriptors stay the caller's. Raises OSError, BlockingIOError when there is no room."""
     data = marshal.dumps(message)  # type: ignore[arg-type]
     if len(data) <= INLINE:
@@ -42,7 +46,7 @@ def send(sock: socket.socket, message: Message, fds: list[int] | None = None) ->
         os.close(spill)
 
 
-def receive(sock: socket.socket) -> tuple[Message, list[int]]:
+def receive(sock: socket.SocketType) -> tuple[Message, list[int]]:
     """The next message and its descriptors, now the caller's. Raises EOFError when the peer is gone,
     BlockingIOError when nothing has come."""
     try:
@@ -64,7 +68,9 @@ def receive(sock: socket.socket) -> tuple[Message, list[int]]:
 class Connection:
     """One peer of a loop. What the peer has no room for waits here, in order, so sending never blocks."""
 
-    def __init__(self, loop: Loop, sock: socket.socket, on_message: Handler, on_close: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, loop: Loop, sock: socket.SocketType, on_message: Handler, on_close: Callable[[Connection], None]
+    ) -> None:
         sock.setblocking(False)
         self.sock = sock
         self._loop = loop

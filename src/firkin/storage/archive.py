@@ -36,9 +36,10 @@ class Root:
     fds: tuple[int, ...] = ()
 
 
-def running(pidfd: int) -> Root:
-    """The root of a running container, mounts and all; `pidfd` is that of its first process."""
-    return Root({"pidfd": pidfd}, (pidfd,))
+def running(pidfd: int, *, own_users: bool = False) -> Root:
+    """The root of a running container, mounts and all; `pidfd` is that of its first process. `own_users`: it has a user
+    namespace, whose ids are meant."""
+    return Root({"pidfd": pidfd, "own_users": own_users}, (pidfd,))
 
 
 async def stat_path(root: Root, path: str) -> PathStat:

@@ -24,6 +24,7 @@ from firkin.errors import Invalid
 CHUNK = 1 << 18
 AHEAD = 16
 _STEP = 1 << 18  # compressed bytes read at once
+_DICTIONARY = 1 << 27  # bytes an xz stream may have kept at hand, twice what `xz -9` asks; its header may claim 4 GiB
 
 Read = Callable[[int], bytes]  # at most so many bytes, b"" only at the end
 
@@ -43,7 +44,7 @@ class _Decompressor(Protocol):
 _DECOMPRESSORS: tuple[tuple[bytes, Callable[[], _Decompressor]], ...] = (
     (b"\x1f\x8b", lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)),
     (b"BZh", bz2.BZ2Decompressor),
-    (b"\xfd7zXZ\0", lzma.LZMADecompressor),
+    (b"\xfd7zXZ\0", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _DICTIONARY)),
 )
 _CORRUPT: tuple[type[Exception], ...] = (
     cast(type[Exception], igzip_lib.IsalError),

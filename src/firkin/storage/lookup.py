@@ -11,7 +11,8 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 
-from firkin.storage.tree import OPAQUE, is_whiteout
+from firkin.linux.overlay import OPAQUE
+from firkin.storage.tree import is_whiteout
 from firkin.storage.walk import OPEN_DIRECTORY
 
 _ANYTHING = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -2,11 +2,12 @@
 
 Invariant: the same tree gives the same bytes: names in byte order, no clock, no user names. Nothing outside the start is
 read, whatever symlinks the tree holds and whoever changes it meanwhile: a file that grows is cut at the size announced, one
-that shrinks is filled with zeros.
+that shrinks is filled with zeros, one that has gone or become something else is left out.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from firkin.storage.tree import is_whiteout
 from firkin.storage.walk import OPEN_DIRECTORY, Found, walk
 
 _CHUNK = 1 << 20
+# Nothing there, no directory, a symlink, a device (which cannot be opened where workers work), a queue or socket, no symlink.
+_CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.ENXIO, errno.EINVAL)
 _KINDS = {
     stat.S_IFREG: tar_header.FILE,
     stat.S_IFDIR: tar_header.DIRECTORY,
@@ -54,10 +57,12 @@ class Packer:
         elif kind == tar_header.DIRECTORY:
             self.directory(found, name)
         else:
-            self._write(tar_writer.header(_entry(found, kind, name)))
+            self._other(found, kind, name)
 
     def directory(self, found: Found, name: bytes) -> None:
-        fd = os.open(found.name, OPEN_DIRECTORY, dir_fd=found.parent)
+        fd = _open(found, OPEN_DIRECTORY)
+        if fd is None:
+            return
         try:
             entry = _entry(found, tar_header.DIRECTORY, name)
             entry.xattrs = attributes.xattrs(fd)
@@ -66,6 +71,15 @@ class Packer:
                 self._write(tar_writer.header(_empty(name.rstrip(b"/") + b"/.wh..wh..opq")))
         finally:
             os.close(fd)
+
+    def _other(self, found: Found, kind: bytes, name: bytes) -> None:
+        try:
+            entry = _entry(found, kind, name)
+        except OSError as error:
+            if error.errno not in _CHANGED:
+                raise
+            return
+        self._write(tar_writer.header(entry))
 
     def end(self) -> None:
         self._write(tar_writer.END)
@@ -77,9 +91,11 @@ class Packer:
             entry.link = self._links[inode]
             self._write(tar_writer.header(entry))
             return
+        fd = _open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        if fd is None:
+            return
         if found.info.st_nlink > 1:
             self._links[inode] = name
-        fd = os.open(found.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=found.parent)
         try:
             entry = _entry(found._replace(info=os.fstat(fd)), tar_header.FILE, name)
             entry.xattrs = attributes.xattrs(fd)
@@ -95,6 +111,16 @@ class Packer:
             self._write(data)
             left -= len(data)
         self._write(tar_writer.padding(size))
+
+
+def _open(found: Found, flags: int) -> int | None:
+    """None if there is something else by now, or nothing."""
+    try:
+        return os.open(found.name, flags, dir_fd=found.parent)
+    except OSError as error:
+        if error.errno not in _CHANGED:
+            raise
+        return None
 
 
 def _entry(found: Found, kind: bytes, name: bytes) -> Entry:

@@ -38,5 +38,5 @@ def read_record(path: str, cls: type[T]) -> T:
             return cast(T, _decoder(cast(Hashable, cls)).decode(file.read()))
     except FileNotFoundError:
         raise NotFound(f"read record {path}: no such file")
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise Internal(f"read record {path}: {error}")

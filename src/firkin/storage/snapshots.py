@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from firkin.errors import Internal, NotFound, reason
+from firkin.linux import overlay
 from firkin.paths import Layout
 from firkin.storage import attributes
 from firkin.storage.archive import Root
 from firkin.storage.changes import Change, changes
 from firkin.storage.files import make_top_directory
 from firkin.storage.init_layer import make_init_layer
-from firkin.storage.layers import Layers
+from firkin.storage.layers import LayerRecord, Layers
 from firkin.storage.trash import Trash
 from firkin.storage.usage import usage
 from firkin.storage.worker import output
@@ -35,6 +36,7 @@ class OverlayMount:
     lowers: tuple[str, ...]
     upper: str
     work: str
+    options: tuple[str, ...] = overlay.OPTIONS
 
 
 class Snapshots:
@@ -82,6 +84,10 @@ class Snapshots:
     def layers_of(self, container_id: str) -> tuple[str, ...]:
         """The directories below its writable layer, top first; raises `NotFound`."""
         return self._lowers_of(self.top(container_id))
+
+    def layer(self, chain: str) -> LayerRecord:
+        """What is known of the layer with that chain id; raises `NotFound`."""
+        return self._layers.get(chain)
 
     def in_use(self) -> set[str]:
         """The chain ids of the top layers that containers stand on."""

@@ -118,9 +118,9 @@ def apply_pax(entry: Entry, records: list[tuple[bytes, bytes]]) -> None:
     """Let the records of an extended header override what the header itself says."""
     for key, value in records:
         if key == b"path":
-            entry.name = _path(value)
+            entry.name = as_path(value)
         elif key == b"linkpath":
-            entry.link = _path(value)
+            entry.link = as_path(value)
         elif key == b"size":
             if entry.kind in _WITH_DATA:
                 entry.size = entry.stored = decimal(value)
@@ -131,9 +131,9 @@ def apply_pax(entry: Entry, records: list[tuple[bytes, bytes]]) -> None:
         elif key == b"mtime":
             entry.mtime = nanoseconds(value)
         elif key.startswith(b"SCHILY.xattr."):
-            entry.xattrs[_path(key[13:])] = value
+            entry.xattrs[as_path(key[13:])] = value
         elif key.startswith(b"LIBARCHIVE.xattr."):
-            entry.xattrs.setdefault(_path(_unquoted(key[17:])), _base64(value))
+            entry.xattrs.setdefault(as_path(_unquoted(key[17:])), _base64(value))
 
 
 def nanoseconds(text: bytes) -> int:
@@ -155,7 +155,8 @@ def _string(raw: bytes) -> bytes:
     return raw.partition(b"\0")[0]
 
 
-def _path(value: bytes) -> bytes:
+def as_path(value: bytes) -> bytes:
+    """`value`, if the kernel can take it for a name."""
     if b"\0" in value:
         raise Invalid("read tar header: a name with a zero byte")
     return value

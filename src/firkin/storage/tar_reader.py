@@ -148,7 +148,7 @@ class TarReader:
             runs = tar_sparse.pairs([text for key, text in records if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes")])
         else:
             return
-        entry.name = gnu.get(b"GNU.sparse.name", entry.name)
+        entry.name = tar_header.as_path(gnu.get(b"GNU.sparse.name", entry.name))
         for key in (b"GNU.sparse.size", b"GNU.sparse.realsize"):
             if key in gnu:
                 entry.size = decimal(gnu[key])

@@ -13,11 +13,11 @@ import stat
 
 from firkin.errors import Invalid
 from firkin.linux import fs
+from firkin.linux.overlay import OPAQUE
 from firkin.storage.removal import remove_tree
 from firkin.storage.tar_header import show
 
 _RESOLVE = fs.RESOLVE_IN_ROOT | fs.RESOLVE_NO_MAGICLINKS
-OPAQUE = "trusted.overlay.opaque"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MAX_OPEN = 64
 _MAX_LINKS = 40  # as the kernel counts them, path_resolution(7)

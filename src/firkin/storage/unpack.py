@@ -12,6 +12,7 @@ import os
 import stat
 
 from firkin.errors import FirkinError, Forbidden, Internal, Invalid, Unavailable, reason
+from firkin.linux import overlay
 from firkin.storage import attributes, tar_header
 from firkin.storage.files import write_all
 from firkin.storage.tar_header import Entry, show
@@ -21,6 +22,7 @@ from firkin.storage.tree import Tree, parts_of
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NODES = {tar_header.CHARACTER: stat.S_IFCHR, tar_header.BLOCK_DEVICE: stat.S_IFBLK, tar_header.FIFO: stat.S_IFIFO}
+_UNMAPPED = "its owner {}:{} is beyond the ids that /etc/subuid and /etc/subgid grant (see `firkin rootless setup`)"
 _LARGEST_ID = 2**32 - 2  # one more means "leave as it is" to chown(2)
 _KINDS: tuple[tuple[tuple[int, ...], type[FirkinError]], ...] = (
     ((errno.ENOSPC, errno.EDQUOT), Unavailable),
@@ -50,13 +52,15 @@ class Unpacker:
 
     def unpack(self, reader: TarReader) -> None:
         """Make every entry. Raises `Invalid` when the archive is at fault, `Unavailable` when the disk is full."""
-        name = b"archive"
+        name, owner = b"archive", (0, 0)
         try:
             for entry in reader:
-                name = entry.name
+                name, owner = entry.name, (entry.uid, entry.gid)
                 self.add(entry, reader)
             self._set_times()
         except (OSError, OverflowError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EINVAL and overlay.IN_USER_NAMESPACE and any(owner):
+                raise Invalid(f"unpack {show(name)}: {_UNMAPPED.format(*owner)}")
             raise explained(name, error)
         finally:
             self.tree.forget()
@@ -94,7 +98,7 @@ class Unpacker:
             attributes.set_named(parent, name, entry)
         elif entry.kind == tar_header.HARD_LINK:
             self.link(self._path(entry.link), path)
-        else:
+        elif entry.kind == tar_header.FIFO or not overlay.IN_USER_NAMESPACE:  # where devices cannot be made, nor used
             os.mknod(name, _NODES[entry.kind] | entry.mode, os.makedev(entry.major, entry.minor), dir_fd=parent)
             attributes.set_named(parent, name, entry)
 

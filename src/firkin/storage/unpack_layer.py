@@ -11,10 +11,11 @@ import os
 import stat
 
 from firkin.errors import Invalid
+from firkin.linux.overlay import OPAQUE
 from firkin.storage import tar_header
 from firkin.storage.tar_header import Entry, show
 from firkin.storage.tar_reader import TarReader
-from firkin.storage.tree import OPAQUE, make_opaque
+from firkin.storage.tree import make_opaque
 from firkin.storage.unpack import Unpacker
 
 _WHITEOUT = b".wh."

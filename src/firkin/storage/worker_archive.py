@@ -89,7 +89,7 @@ def _open(root: int, path: str, flags: int) -> int:
     except FileNotFoundError:
         raise NotFound(f"Could not find the file {path} in the container")
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        if error.errno not in (errno.ELOOP, errno.ENAMETOOLONG):
             raise
         raise Invalid(f"open {path} in the container: {reason(error)}")
 

@@ -83,4 +83,4 @@ def _stamp(entry: LogEntry) -> bytes:
 
 def _tail(text: str) -> int | None:
     """A number of lines; anything else, `all` above all, means all of them."""
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and len(text) < 19 else None

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from firkin.api import answers
 from firkin.api.call import Call
-from firkin.errors import Forbidden
+from firkin.errors import Forbidden, Invalid
 from firkin.images.auth import Credentials
 
 
@@ -24,4 +24,7 @@ async def check(call: Call) -> web.StreamResponse:
 
 
 def _text(document: dict[str, Any], name: str) -> str:
-    return str(document.get(name) or "")
+    value = document.get(name) or ""
+    if not isinstance(value, str):
+        raise Invalid(f"invalid JSON: Expected `str` - at `{name}`")
+    return value

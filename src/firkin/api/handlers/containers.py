@@ -11,8 +11,9 @@ from firkin.api import answers, create_request, filters, shape_container, shape_
 from firkin.api.call import Call
 from firkin.api.decode import decode
 from firkin.engine import changes, create, export, links, listing, remove, rename, top, update
-from firkin.errors import FirkinError
+from firkin.errors import FirkinError, Invalid
 from firkin.model import Container, Resources, RestartPolicy
+from firkin.runtime import apparmor
 
 
 async def list_(call: Call) -> web.StreamResponse:
@@ -45,12 +46,15 @@ async def inspect(call: Call) -> web.StreamResponse:
     record = replace(record, host=replace(record.host, links=links.shown(call.engine, record)))
     sizes = await listing.sizes(call.engine, record.id) if call.flag("size") else None
     execs = [i for i, s in call.engine.execs.items() if s.record.container_id == record.id and s.record.running]
-    return answers.json(shape_container.inspect(record, call.engine.layout, call.dialect, execs, sizes))
+    profile = apparmor.profile_of(record.host, call.engine.machine)
+    return answers.json(shape_container.inspect(record, call.engine.layout, call.dialect, execs, sizes, profile))
 
 
 async def update_(call: Call) -> web.StreamResponse:
     document = await call.json()
     policy = document.get("RestartPolicy") or {}
+    if not isinstance(policy, dict):
+        raise Invalid("invalid JSON: Expected `object` - at `RestartPolicy`")
     warnings = await update.update(
         call.engine,
         call.params["id"],

@@ -37,7 +37,7 @@ async def start(call: Call) -> web.StreamResponse:
 
 
 def _until(request: ExecRequest) -> streams.Until:
-    if not (request.attach_stdout or request.attach_stderr or request.tty):
+    if request.attach_stdin and not (request.attach_stdout or request.attach_stderr or request.tty):
         return "input"
     return "either" if request.tty and request.attach_stdin else "output"
 

@@ -1,4 +1,4 @@
-"""Firkin's own routes: what a run would do, and images of the host's programs."""
+"""Firkin's own routes: what a run would do, what separates a container from the host, and images of the host's programs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from aiohttp import web
 
 from firkin.api import answers, create_request, progress
 from firkin.api.call import Call
+from firkin.api.shape_isolation import shape
+from firkin.engine import isolation as kernel
 from firkin.engine import plan as verbs
 from firkin.errors import Invalid
 
@@ -14,6 +16,11 @@ async def plan(call: Call) -> web.StreamResponse:
     """`POST /firkin/plan` with the body of create -> `{"Steps": [text, ...]}`; nothing is changed."""
     steps = await verbs.plan(call.engine, create_request.read(await call.json(), call.dialect))
     return answers.json({"Steps": list(steps)})
+
+
+async def isolation(call: Call) -> web.StreamResponse:
+    """`GET /firkin/containers/{id}/isolation`: what the kernel says of a running container, in `shape_isolation`'s words."""
+    return answers.json(shape(await kernel.isolation(call.engine, call.params["id"])))
 
 
 async def from_host(call: Call) -> web.StreamResponse:

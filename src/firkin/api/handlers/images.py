@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 
-import msgspec
 from aiohttp import web
 
 from firkin.api import answers, shape_image
 from firkin.api.call import Call
 from firkin.api.decode import decode
 from firkin.engine import commit as verbs
-from firkin.errors import Unsupported
+from firkin.errors import Invalid, Unsupported
 from firkin.images.listing import matching_references
 from firkin.model import ContainerConfig
+from firkin.oci import foreign_json
 
 
 async def list_(call: Call) -> web.StreamResponse:
@@ -44,7 +44,10 @@ def platform(call: Call) -> str:
 def _platform_text(text: str) -> str:
     if not text.startswith("{"):
         return text
-    parts = msgspec.json.decode(text, type=dict[str, object])
+    try:
+        parts: dict[str, object] = foreign_json.loads(text, dict[str, object])
+    except ValueError as error:
+        raise Invalid(f"invalid platform: {error}") from None
     return "/".join(str(parts[key]) for key in ("os", "architecture", "variant") if parts.get(key))
 
 

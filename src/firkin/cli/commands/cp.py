@@ -70,7 +70,7 @@ def _from_container(client: Client, container: str, source: str, target: str, fo
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
         return 0
-    mode = _decode(response.headers["x-docker-container-path-stat"])["mode"]
+    mode = _decode(response.headers.get("x-docker-container-path-stat", ""))["mode"]
     directory, renamed = plan(Place(source, True, bool(mode & DIRECTORY), called), local_place(target))
     return unpack(response.pieces(), directory, renamed)
 
@@ -121,11 +121,16 @@ def _stat(client: Client, container: str, path: str) -> dict[str, Any]:
             raise
         client.get(f"/containers/{container}/json")  # says so when it is the container that is missing
         return {}
-    return _decode(response.headers["x-docker-container-path-stat"])
+    return _decode(response.headers.get("x-docker-container-path-stat", ""))
 
 
 def _decode(header: str) -> dict[str, Any]:
-    return dict(jsontext.loads(binascii.a2b_base64(header).decode()))
+    """The API's `PathStat`."""
+    try:
+        found = jsontext.loads(binascii.a2b_base64(header).decode())
+        return {"mode": int(found["mode"]), "linkTarget": str(found["linkTarget"])}
+    except (ValueError, TypeError, LookupError, OverflowError):
+        raise Failure(f"error during connect: malformed path stat: {header[:200]!r}") from None
 
 
 COMMANDS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from firkin.cli.command import Command
+from firkin.cli.format.visible import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ KINDS = "CAD"  # the API's 0, 1, 2: changed, added, deleted
 
 def diff(context: Context, options: Options, arguments: list[str]) -> int:
     for change in context.client.get(f"/containers/{arguments[0]}/changes") or ():
-        print(KINDS[change["Kind"]], change["Path"])
+        print(KINDS[change["Kind"]], visible(change["Path"]))
     return 0
 
 

@@ -9,6 +9,7 @@ from firkin.cli.command import Command
 from firkin.cli.commands.common import FILTER, INSPECT_FORMAT, filters
 from firkin.cli.flags import Flag
 from firkin.cli.format.units import query_time, rfc3339
+from firkin.cli.format.visible import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def events(context: Context, options: Options, arguments: list[str]) -> int:
     }
     form = options["format"]
     for event in context.client.documents(context.client.open("GET", "/events", query)):
-        sys.stdout.write((_formatted(event, form) if form else line(event)) + "\n")
+        sys.stdout.write((_formatted(event, form) if form else visible(line(event))) + "\n")
         sys.stdout.flush()
     return 0
 

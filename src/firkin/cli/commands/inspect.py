@@ -25,17 +25,27 @@ PATHS = {
     "volume": "/volumes/{}",
 }
 SIZE = Flag("size", "s", "bool", "Display total file sizes if the type is container")
-FLAGS = (INSPECT_FORMAT, SIZE, Flag("type", "", "string", "Only inspect objects of the given type"))
+ISOLATION = (
+    Flag("isolation", "", "bool", "Show what separates a running container from the host, read back from the kernel"),
+    Flag("json", "", "bool", "With --isolation: as JSON"),
+)
+FLAGS = (INSPECT_FORMAT, SIZE, *ISOLATION, Flag("type", "", "string", "Only inspect objects of the given type"))
 
 
 def inspect(context: Context, options: Options, names: list[str]) -> int:
     kind = options["type"]
+    if options["isolation"]:
+        if kind not in ("", "container"):
+            raise Failure("--isolation is about containers")
+        return _show_isolation(context.client, options, names)
     if kind and kind not in PATHS:
         raise Failure(f'unknown type: "{kind}": must be one of "' + '", "'.join(PATHS) + '"')
     return _show(context, options, names, (kind,) if kind else tuple(PATHS), "" if kind else "No such object")
 
 
 def inspect_container(context: Context, options: Options, names: list[str]) -> int:
+    if options["isolation"]:
+        return _show_isolation(context.client, options, names)
     return _show(context, options, names, ("container",), "")
 
 
@@ -67,6 +77,16 @@ def _show(context: Context, options: Options, names: list[str], kinds: tuple[str
     if problems:
         sys.stdout.flush()
         raise Failure("\n".join(problems))
+    return 0
+
+
+def _show_isolation(client: Client, options: Options, names: list[str]) -> int:
+    """What the kernel says of each container: for people, or with `--json` as the daemon sent it."""
+    from firkin.cli.format.isolation import page
+
+    for name in names:
+        text = client.text("GET", f"/firkin/containers/{name}/isolation", {}).strip()
+        print(jsontext.indent(text) if options["json"] else "\n".join(page(jsontext.loads(text))))
     return 0
 
 
@@ -104,7 +124,7 @@ def _fill(form: str, found: list[str]) -> list[str]:
     return problems
 
 
-CONTAINER_FLAGS = (INSPECT_FORMAT, Flag("size", "s", "bool", "Display total file sizes"))
+CONTAINER_FLAGS = (INSPECT_FORMAT, Flag("size", "s", "bool", "Display total file sizes"), *ISOLATION)
 IMAGE_FLAGS = (INSPECT_FORMAT, Flag("platform", "", "string", "Inspect a specific platform of the multi-platform image"))
 NETWORK_FLAGS = (INSPECT_FORMAT, Flag("verbose", "v", "bool", "Verbose output for diagnostics"))
 

@@ -15,7 +15,10 @@ from firkin.cli.format.template import Node, Template
 
 def render(template: Template, value: Any, functions: dict[str, Any] = FUNCTIONS) -> str:
     """Fill the template with `value`. Raises `Failure` in Go's words."""
-    return Evaluation(functions, {"$": value}).body(template.nodes, value)
+    try:
+        return Evaluation(functions, {"$": value}).body(template.nodes, value)
+    except (TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise Failure(f"template parsing error: {error}") from None
 
 
 class Evaluation:
@@ -81,7 +84,7 @@ class Evaluation:
             raise Failure(f'template parsing error: template: :1: function "{name}" not defined')
         try:
             return self.functions[name](*arguments)
-        except (TypeError, IndexError, KeyError, ValueError) as error:
+        except (TypeError, AttributeError, LookupError, ValueError, ArithmeticError) as error:
             raise Failure(f"template parsing error: error calling {name}: {error}") from None
 
     def _operand(self, operand: Node, dot: Any) -> Any:

@@ -6,6 +6,8 @@ from typing import Any
 
 from firkin.cli import jsontext
 
+_WIDEST = 10_000  # characters to pad with
+
 
 def show(value: Any) -> str:
     """A value as Go's `%v` prints it."""
@@ -14,7 +16,7 @@ def show(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return f"{value:g}" if value != int(value) or abs(value) >= 1e21 else str(int(value))
+        return f"{value:g}" if abs(value) >= 1e21 or value != int(value) else str(int(value))
     if isinstance(value, list):
         return "[" + " ".join(_inner(each) for each in value) + "]"
     if isinstance(value, dict):
@@ -48,7 +50,7 @@ def index(value: Any, *keys: Any) -> Any:
 
 
 def pad(text: str, before: int, after: int) -> str:
-    return " " * before + text + " " * after if text else text
+    return " " * min(before, _WIDEST) + text + " " * min(after, _WIDEST) if text else text
 
 
 def printf(form: str, *values: Any) -> str:
@@ -65,7 +67,7 @@ def printf(form: str, *values: Any) -> str:
             return jsontext.dumps(value)
         return f"%{match[1]}s" % show(value) if verb in "vs" else f"%{match[1]}{verb}" % value
 
-    return re.sub(r"%([-+ #0]*\d*(?:\.\d+)?)([a-zA-Z%])", convert, form)
+    return re.sub(r"%([-+ #0]*\d{0,4}(?:\.\d{1,4})?)([a-zA-Z%])", convert, form)
 
 
 def _first_true(*values: Any) -> Any:

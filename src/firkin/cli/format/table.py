@@ -5,6 +5,8 @@ Like the elastic tab stops of Go's text/tabwriter, a column is as wide as its ce
 
 from __future__ import annotations
 
+from firkin.cli.format.visible import visible
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,7 @@ def display_width(text: str) -> int:
 
 def layout(rows: Sequence[Sequence[str]], least: int = LEAST, padding: int = PADDING) -> str:
     """The rows as lines, each ended."""
+    rows = [[visible(cell) for cell in row] for row in rows]
     widths = [[0] * len(row) for row in rows]
     for column in range(max((len(row) for row in rows), default=0)):
         start = 0

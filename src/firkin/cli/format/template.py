@@ -24,6 +24,7 @@ _TOKEN = re.compile(
     r"""| (?P<word>\w+) | (?P<mark>:=|[()|,=]) )""",
     re.VERBOSE,
 )
+_LONGEST_NUMBER = 40  # digits
 _BLOCKS = ("if", "range", "with")
 
 Node = tuple[Any, ...]
@@ -34,7 +35,10 @@ class Template:
 
     def __init__(self, text: str) -> None:
         self.parts = list(_split(text))
-        self.nodes, stopper = self._body()
+        try:
+            self.nodes, stopper = self._body()
+        except RecursionError:
+            raise _error("nested too deeply") from None
         if stopper:
             raise _error(f"unexpected {{{{{stopper}}}}}")
 
@@ -139,6 +143,8 @@ def _operand(tokens: list[tuple[str, str]]) -> Node:
     if kind == "string":
         return "literal", text[1:-1] if text[0] == "`" else _unescaped(text)
     if kind == "number":
+        if len(text) > _LONGEST_NUMBER:
+            raise _error(f"bad number syntax: {text[:20]!r}")
         return "literal", float(text) if "." in text else int(text)
     if kind == "path":
         start, _, names = text.partition(".")

@@ -30,13 +30,14 @@ def summary(name: str, sample: Item, previous: Item | None = None) -> Item:
         "share": _percent(memory / limit * 100 if limit else 0.0),
         "network": _pair(sum(n["rx_bytes"] for n in networks), sum(n["tx_bytes"] for n in networks)),
         "block": _pair(_sum(blocks, "r"), _sum(blocks, "w")),
+        "pressure": _pressure(sample.get("pressure_stats") or {}),
         "pids": str((sample.get("pids_stats") or {}).get("current", 0)),
     }
 
 
 def nothing(name: str) -> Item:
     """The row of a container of which nothing is known."""
-    keys = ("name", "cpu", "share", "network", "block", "pids")
+    keys = ("name", "cpu", "share", "network", "block", "pids", "pressure")
     return {"container": name, "id": name, "memory": f"{NONE} / {NONE}", **dict.fromkeys(keys, NONE)}
 
 
@@ -53,6 +54,12 @@ def _memory(stats: Item) -> tuple[float, float]:
     used, details = stats.get("usage", 0), stats.get("stats") or {}
     cache = details.get("total_inactive_file", details.get("inactive_file", 0))
     return used - cache if cache < used else used, stats.get("limit", 0)
+
+
+def _pressure(stats: Item) -> str:
+    """For how much of the last ten seconds some process had to wait for a processor, for memory, for the disk."""
+    kinds = (stats.get(kind, {}).get("some") for kind in ("cpu", "memory", "io"))
+    return " / ".join(_percent(some["avg10"]) if some else NONE for some in kinds)
 
 
 def _percent(value: float) -> str:
@@ -77,4 +84,5 @@ FIELDS: dict[str, tuple[str, Any]] = {
     "Name": ("NAME", lambda item, trunc: item["name"]),
     "NetIO": ("NET I/O", lambda item, trunc: item["network"]),
     "PIDs": ("PIDS", lambda item, trunc: item["pids"]),
+    "Pressure": ("PRESSURE CPU / MEM / I/O", lambda item, trunc: item["pressure"]),  # Firkin's own
 }

@@ -40,6 +40,7 @@ PARTS = {
     "ports": ("expose", "publish"),
     "restart": ("restart",),
     "security": ("security-opt",),
+    "users": ("userns",),
 }
 
 STREAMS = ("stdin", "stdout", "stderr")

@@ -14,7 +14,7 @@ from firkin.cli.errors import FlagError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
     from firkin.cli.flags import Options
 
@@ -76,7 +76,12 @@ def _driver(key: str, collect: bool = False) -> Callable[[dict[str, Any], str], 
     return store
 
 
+def _idmap(entry: dict[str, Any], text: str) -> None:
+    entry.setdefault("BindOptions", {})["IDMap"] = f"idmap={text}" if text else "idmap"
+
+
 _MOUNT = {
+    "idmap": _idmap,
     "type": _keep("Type", str.lower),
     "source": _keep("Source", _absolute),
     "target": _keep("Target"),
@@ -118,7 +123,7 @@ def mount(text: str) -> dict[str, Any]:
     for field in _fields(text):
         name, given, value = field.partition("=")
         name = _ALIASES.get(name.lower(), name.lower())
-        if not given and name not in ("readonly", "volume-nocopy", "bind-nonrecursive", "bind-create-src"):
+        if not given and name not in ("readonly", "volume-nocopy", "bind-nonrecursive", "bind-create-src", "idmap"):
             _refuse(text, f"invalid field '{field}' must be a key=value pair")
         try:
             _store(entry, name, value)
@@ -151,8 +156,11 @@ def _fields(text: str) -> list[str]:
         return text.split(",")
     import csv
 
-    return next(csv.reader([text]))
+    try:
+        return next(csv.reader([text]))
+    except csv.Error as error:
+        _refuse(text, str(error))
 
 
-def _refuse(text: str, problem: str) -> None:
+def _refuse(text: str, problem: str) -> NoReturn:
     raise FlagError(f'invalid argument "{text}" for "--mount" flag: {problem}')

@@ -64,6 +64,8 @@ def _long_form(text: str) -> tuple[str, str, str, str]:
     unknown = set(fields) - {"target", "published", "protocol", "mode"}
     if unknown:
         raise Failure(f"invalid field key {unknown.pop()}")
+    if "target" not in fields:
+        raise Failure(f"no port specified: {text}")
     return "", fields.get("published", ""), fields["target"], _protocol(fields.get("protocol", ""))
 
 
@@ -77,7 +79,7 @@ def _protocol(text: str) -> str:
 def _range(text: str, what: str, shown: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     last = last if dash else first
-    if not (first.isdecimal() and last.isdecimal()) or int(first) > int(last) or int(last) > 65535:
+    if not all(word.isdecimal() and len(word) < 6 for word in (first, last)) or not int(first) <= int(last) <= 65535:
         raise Failure(f"invalid {what}: {shown}")
     return int(first), int(last)
 

@@ -14,6 +14,7 @@ LIMITS = (
         "HostConfig.BlkioWeight",
         default="0",
     ),
+    Flag("cgroup-conf", "", "map", "Write VALUE to the cgroup v2 file KEY (KEY=VALUE)", "HostConfig.CgroupConf"),
     Flag("cpu-period", "", "int", "Limit CPU CFS (Completely Fair Scheduler) period", "HostConfig.CpuPeriod"),
     Flag("cpu-quota", "", "int", "Limit CPU CFS (Completely Fair Scheduler) quota", "HostConfig.CpuQuota"),
     Flag("cpu-rt-period", "", "int", "Limit CPU real-time period in microseconds", "HostConfig.CpuRealtimePeriod"),
