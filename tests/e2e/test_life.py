@@ -130,6 +130,13 @@ def test_exec(client, sleeper: str) -> None:
     assert done.returncode == 1 and "No such container" in done.stderr
 
 
+def test_an_exec_with_nobody_on_its_streams_still_ends(engine: Engine, sleeper: str) -> None:
+    api = engine.api()
+    made = api.call("POST", f"/containers/{sleeper}/exec", {"Cmd": ["sh", "-c", "echo unheard; exit 4"]})[1]
+    assert api.call("POST", f"/exec/{made['Id']}/start", {"Detach": False}) == (200, b"")
+    assert engine.api().call("GET", f"/exec/{made['Id']}/json")[1]["ExitCode"] == 4
+
+
 def test_top_stats_and_port(client, sleeper: str) -> None:
     assert "sleep 0.05" in client("top", sleeper).stdout or "trap" in client("top", sleeper).stdout
     row = json.loads(client("stats", "--no-stream", "--format", "json", sleeper).stdout)

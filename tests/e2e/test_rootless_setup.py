@@ -39,7 +39,7 @@ def test_nothing_is_missing(home: Homestead) -> None:
 
 EMPTY = "mount --bind /dev/null "
 PLAIN = (
-    "cp /usr/bin/newuidmap /tmp/plain && chmod 755 /tmp/plain && mount --bind /tmp/plain /usr/bin/newuidmap && rm /tmp/plain"
+    "cp /usr/bin/newuidmap /mnt/plain && chmod 755 /mnt/plain && mount --bind /mnt/plain /usr/bin/newuidmap && rm /mnt/plain"
 )
 
 
@@ -49,7 +49,7 @@ PLAIN = (
         (EMPTY + "/etc/subuid", "MISSING  subordinate uids: /etc/subuid grants alice none", "--add-subuids 100000-165535 alice"),
         (EMPTY + "/etc/subgid", "MISSING  subordinate gids: /etc/subgid grants alice none", "--add-subgids 100000-165535 alice"),
         (EMPTY + "/usr/bin/newuidmap", "MISSING  newuidmap: not installed", "sudo apt-get install uidmap"),
-        ("mount -t tmpfs t /tmp; " + PLAIN, "MISSING  newuidmap: /usr/bin/newuidmap is not set-user-id root", "sudo chmod u+s /usr/bin/newuidmap"),
+        ("mount -t tmpfs t /mnt; " + PLAIN, "MISSING  newuidmap: /usr/bin/newuidmap is not set-user-id root", "sudo chmod u+s /usr/bin/newuidmap"),
         (f"{EMPTY}/usr/bin/passt && {EMPTY}/usr/bin/slirp4netns", "MISSING  network: neither pasta nor slirp4netns", "sudo apt-get install passt"),
         (EMPTY + "/usr/bin/passt", "warning  network: by /usr/bin/slirp4netns", "sudo apt-get install passt"),
         ("mount -t tmpfs t /dev/net", "MISSING  /dev/net/tun: there is none", "sudo modprobe tun"),

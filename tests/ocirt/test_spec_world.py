@@ -256,12 +256,12 @@ def test_cache_classes_that_are_there(classes: Path) -> None:
 def test_parameters_in_either_spelling(oci: Runtime, runc: Runtime, bundle: Bundle) -> None:
     bundle.config["linux"]["sysctl"] = {
         "net.ipv4.ip_forward": "1",
-        "net/ipv4/conf/lo/forwarding": "0",
+        "net/ipv4/conf/lo/log_martians": "1",
         "kernel.shmmni": "77",
         "fs.mqueue.msg_max": "12",
         "kernel.domainname": "example",
     }
     bundle.sh(
-        "cd /proc/sys; cat net/ipv4/ip_forward net/ipv4/conf/lo/forwarding kernel/shmmni fs/mqueue/msg_max kernel/domainname"
+        "cd /proc/sys; cat net/ipv4/ip_forward net/ipv4/conf/lo/log_martians kernel/shmmni fs/mqueue/msg_max kernel/domainname"
     )
-    assert oci.run(bundle).stdout.split() == runc.run(bundle).stdout.split() == ["1", "0", "77", "12", "example"]
+    assert oci.run(bundle).stdout.split() == runc.run(bundle).stdout.split() == ["1", "1", "77", "12", "example"]
