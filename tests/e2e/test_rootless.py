@@ -162,6 +162,16 @@ def test_namespaces_of_the_machine(engine: Homestead) -> None:
         engine.firkin("rm", "-f", "shares")
 
 
+def test_namespaces_of_another_container(engine: Homestead) -> None:
+    engine.firkin("run", "-d", "--name", "donor", "--ipc", "shareable", IMAGE, "sleep", "1000")
+    try:
+        modes = [word for kind in ("pid", "ipc", "network") for word in (f"--{kind}", "container:donor")]
+        assert "sleep 1000" in engine.firkin("run", "--rm", *modes, IMAGE, "ps").stdout
+        assert engine.firkin("run", "--rm", IMAGE, "echo", "still here").stdout == "still here\n"
+    finally:
+        engine.firkin("rm", "-f", "donor")
+
+
 def test_privileged_is_as_privileged_as_the_user(engine: Homestead) -> None:
     script = "mount -t tmpfs t /tmp && echo mounted; mknod /n b 1 1 || echo no devices; cat /dev/vda || echo no disk"
     out = engine.firkin("run", "--rm", "--privileged", IMAGE, "sh", "-c", script)

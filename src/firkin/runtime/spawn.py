@@ -195,10 +195,11 @@ def _clone(plan: dict[str, object], handed: dict[str, int]) -> tuple[int, int]:
         return process.clone3(flags, cgroup)
     joined = handed[pidns] if pidns else -1
     flags &= ~process.CLONE_NEWTIME if offsets else -1
+    stone = users >= 0 or (joined >= 0 and process.in_user_namespace())
     away = elsewhere.Elsewhere()
     try:
-        away.enter(joined if users < 0 else -1, offsets)
-        pid, pidfd = process.clone3(flags, cgroup) if users < 0 else stepping_stone.clone(flags, users, joined, cgroup)
+        away.enter(-1 if stone else joined, offsets)
+        pid, pidfd = stepping_stone.clone(flags, users, joined, cgroup) if stone else process.clone3(flags, cgroup)
     except OSError:
         away.leave()
         raise

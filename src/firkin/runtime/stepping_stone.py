@@ -1,6 +1,7 @@
 """A child born in a user namespace that exists: by way of a process that enters it, for there is no way back from there.
 
-Only so do its new namespaces belong to that user namespace. The one in between makes it a child of this process all the
+Only so do its new namespaces belong to that user namespace. An ordinary user's launcher has no way back from a pid namespace
+either, for its own is not that user's. The one in between makes it a child of this process all the
 same, tells its number and ends. Source: setns(2), clone(2) CLONE_PARENT, user_namespaces(7).
 """
 
@@ -17,7 +18,7 @@ _LONGEST_MESSAGE = 4096
 
 
 def clone(flags: int, users: int, pidns: int, cgroup: int) -> tuple[int, int]:
-    """(pid, pidfd) in this process, (0, -1) in the child. `users`, `pidns` (unless -1): descriptors of namespaces."""
+    """(pid, pidfd) in this process, (0, -1) in the child. `users`, `pidns`: descriptors of namespaces, or -1."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         between, between_fd = process.clone3(0)
@@ -42,7 +43,8 @@ def _from_there(flags: int, users: int, pidns: int, cgroup: int, report: socket.
     try:
         if pidns >= 0:
             process.setns(pidns, process.CLONE_NEWPID)
-        process.setns(users, process.CLONE_NEWUSER)
+        if users >= 0:
+            process.setns(users, process.CLONE_NEWUSER)
         pid, pidfd = process.clone3(flags | process.CLONE_PARENT, cgroup)
     except OSError as error:
         fds.send_fds(report, marshal.dumps((0, error.errno, str(error.filename))), [])
