@@ -44,7 +44,7 @@ def extra_hosts(entries: Iterable[str], host_gateway: str) -> list[tuple[str, st
             if not host_gateway:
                 raise Invalid("unable to derive the IP value for host-gateway")
             address = host_gateway
-        if not separator or name.split() != [name] or not _is_address(address.strip("[]")):
+        if not separator or name.split() != [name] or not is_address(address.strip("[]")):
             raise Invalid(f"bad format for add-host: {entry!r}")
         found.append((address.strip("[]"), name))
     return found
@@ -93,7 +93,8 @@ class Resolver:
         return "".join(line + "\n" for line in lines)
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether it is an IP address rather than a name."""
     try:
         ip_address(text)
     except ValueError:
@@ -103,4 +104,4 @@ def _is_address(text: str) -> bool:
 
 def _is_loopback(server: str) -> bool:
     address = server.partition("%")[0]
-    return _is_address(address) and ip_address(address).is_loopback
+    return is_address(address) and ip_address(address).is_loopback

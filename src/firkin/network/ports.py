@@ -19,6 +19,7 @@ from ipaddress import ip_address
 
 from firkin.errors import FirkinError, Internal, Invalid, reason
 from firkin.model import Container, Endpoint, PortBinding
+from firkin.network.files import is_address
 from firkin.network.model import Forward, Protocol
 
 _SO_ATTACH_FILTER = 26
@@ -76,7 +77,7 @@ class HeldPorts:
             for text, binding in bindings:
                 port, protocol = split_port(text)
                 host_ip = binding.host_ip or default_host_ip
-                if not _is_address(host_ip):  # bind(2) would take a name, and look it up
+                if not is_address(host_ip):  # bind(2) would take a name, and look it up
                     raise Invalid(f"invalid host address: {host_ip}")
                 ip = endpoint.global_ipv6_address if ":" in host_ip else endpoint.ip_address
                 if not ip:
@@ -161,14 +162,6 @@ class HeldPorts:
 
 def _is_port(text: str) -> bool:
     return text.isdecimal() and len(text) < 6 and int(text) < 65536
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _overlap(a: str, b: str) -> bool:
