@@ -73,16 +73,20 @@ async def serve(
 
 
 async def _copy_out(call: Call, streams: Streams, tty: bool, past: AsyncIterator[Output] | None) -> None:
-    if past is not None:
-        await _be_read(call)
-        async for output in past:
-            await _send(call, tty, output)
-    first = True
-    while (item := await streams.read()) is not None:
-        if first and past is None:
+    read = False
+    async for item in _outputs(streams, past):
+        if not read:
             await _be_read(call)
-        first = False
+            read = True
         await _send(call, tty, item)
+
+
+async def _outputs(streams: Streams, past: AsyncIterator[Output] | None) -> AsyncIterator[Output]:
+    if past is not None:
+        async for item in past:
+            yield item
+    while (output := await streams.read()) is not None:
+        yield output
 
 
 async def _be_read(call: Call) -> None:
