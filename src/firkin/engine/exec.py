@@ -185,14 +185,12 @@ def _plan(
 def _is_watched(engine: Engine, record: Container) -> bool:
     """Whether any process that sees this container's may trace them: the container's own, those of a privileged exec, or
     another container's in the same pid namespace. An ordinary user's launcher could not step back from a pid namespace."""
-    own = record.host.pid_mode in ("", "private")
-    shared = not own or any(one.record.host.pid_mode == f"container:{record.id}" for one in engine.containers)
-    privileged = any(s.record.container_id == record.id and s.record.request.privileged for s in engine.execs.values())
     return (
         engine.machine.user_namespace
-        or shared
-        or privileged
         or _TRACING in bounding_set(record.host, engine.machine.capabilities)
+        or record.host.pid_mode not in ("", "private")
+        or any(one.record.host.pid_mode == f"container:{record.id}" for one in engine.containers)
+        or any(s.record.container_id == record.id and s.record.request.privileged for s in engine.execs.values())
     )
 
 
