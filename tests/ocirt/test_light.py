@@ -1,9 +1,8 @@
-"""A start's cost: what `create` and `run` import, and that what is kept of it is never stale."""
+"""A start's cost: what `create` and `run` import."""
 
 from __future__ import annotations
 
 import ast
-import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from firkin.runtime.oci import main
 from tests.lab import ROOT
 from tests.ocirt.conftest import Bundle
 
-ENTRY = "src/firkin/runtime/oci/__main__.py"
+ENTRY = "firkin-oci"
 # Each of these takes longer to import than all of the project's modules that a start needs... or brings one that does.
 HEAVY = {
     "argparse", "asyncio", "collections", "contextlib", "dataclasses", "datetime", "enum", "functools", "hashlib", "importlib",
@@ -60,28 +59,6 @@ def test_no_library_is_needed(bundle: Bundle, tmp_path: Path) -> None:
         assert (done.stdout, done.returncode) == ("alone\n", 0), done.stderr
 
 
-def test_a_changed_source_is_noticed(bundle: Bundle, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "src", tmp_path / "copy/src", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "firkin-oci", tmp_path / "copy")
-    program = [str(tmp_path / "copy/firkin-oci"), "--root", str(tmp_path / "root")]
-    assert subprocess.run([*program, "--version"], capture_output=True).returncode == 0
-    assert list((tmp_path / "copy").rglob("together.*.bin"))
-    source = tmp_path / "copy/src/firkin/runtime/oci/main.py"
-    source.write_text(source.read_text().replace('NAME = "firkin-oci"', 'NAME = "firkin-new"'))
-    assert subprocess.run([*program, "--version"], capture_output=True, text=True).stdout.startswith("firkin-new version")
-
-
-@pytest.mark.parametrize("content", [b"", b"\0", b"nonsense", b"\xe9\x01\0\0\0"])
-def test_kept_code_that_is_damaged_is_not_needed(tmp_path: Path, content: bytes) -> None:
-    shutil.copytree(ROOT / "src", tmp_path / "copy/src", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "firkin-oci", tmp_path / "copy")
-    program = [str(tmp_path / "copy/firkin-oci"), "--version"]
-    subprocess.run(program, check=True, capture_output=True)
-    (kept,) = (tmp_path / "copy").rglob("together.*.bin")  # of no command
-    kept.write_bytes(content)
-    assert subprocess.run(program, capture_output=True, text=True).stdout.startswith("firkin-oci version")
-
-
 def test_every_command_is_a_module_with_the_same_three_things() -> None:
     """They are imported by name, out of the sight of the layers' test."""
     directory = ROOT / "src/firkin/runtime/oci/commands"
@@ -104,5 +81,4 @@ def test_what_is_imported_late_exists() -> None:
 
 def test_the_entry_has_no_cost_of_its_own() -> None:
     """It is compiled at every run."""
-    assert (ROOT / ENTRY).stat().st_size < 4096
-    assert os.access(ROOT / "firkin-oci", os.X_OK)
+    assert (ROOT / ENTRY).stat().st_size < 1536

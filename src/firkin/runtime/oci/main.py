@@ -61,7 +61,7 @@ _EXEC_FAILED = 255
 
 
 def main(words: list[str], together: Any) -> None:
-    """Run the command line and end the process. `together`: see `__main__`."""
+    """Run the command line and end the process. `together`: see the module of that name."""
     log, name = Log(), ""
     try:
         options, rest = flags.parse(GLOBAL_FLAGS, words)

@@ -1,36 +1,42 @@
-"""Entry point. Finding, checking and reading a hundred small modules one by one takes as long as starting the container, so
-what a command has read is kept together in one file beside the compiled modules, and its later runs take it from there.
+"""A command's code in one piece. Finding, checking and reading a hundred small modules one by one takes as long as starting the
+container, so what a command has read is kept in one file beside the compiled modules, and its later runs take it from there.
 
 Invariant: such a file is used only if every source in it has the size and the time it was compiled from, as with the
-interpreter's own `.pyc` files. Everything works without it, and where it cannot be written (decision 13).
+interpreter's own `.pyc` files, and if nobody could have written it who could not have written the sources. Everything works
+without it, and where it cannot be written (decision 13).
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from marshal import dumps, loads
-from posix import getpid, rename, stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _NOWHERE = (0, 0)
-_HERE = __file__.removesuffix("__main__.py")
+_OTHERS_WRITE = 0o022
+_HERE = __file__.removesuffix("together.py")
+_CACHE = _HERE + "__pycache__"
 
 
 class Together:
     """`modules`: (name, source, size, time, whether it is a package, code) of each, after those that it imports itself."""
 
     def __init__(self) -> None:
+        self._path = f"{_CACHE}/together.{_command()}.{sys.implementation.cache_tag}.bin"
         self.modules: list[tuple[Any, ...]] = []
         self.read: list[str] = []  # names of those that this run has had to look for, in the order they were complete
 
     def load(self) -> None:
+        """All of it, and see to it that what is missing is noted."""
+        gc.disable()  # there is no time for garbage to gather
+        sys.meta_path.insert(0, self)
         try:
-            with open(_KEPT, "rb", 0) as file:
-                modules = list(loads(file.read()))
+            modules = list(loads(_trusted(self._path)))
             if any(_stamp(source) != (size, time) for _, source, size, time, _, _ in modules):
                 return
         except (OSError, ValueError, EOFError, TypeError):
@@ -65,10 +71,12 @@ class Together:
             spec: Any = sys.modules[name].__spec__
             package = spec.submodule_search_locations is not None
             self.modules.append((name, spec.origin, *_stamp(spec.origin), package, spec.loader.get_code(name)))
+        temporary = f"{self._path}.{os.getpid()}"
         try:
-            with open(f"{_KEPT}.{getpid()}", "xb") as file:
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            with open(fd, "wb") as file:
                 file.write(dumps(self.modules))
-            rename(f"{_KEPT}.{getpid()}", _KEPT)
+            os.rename(temporary, self._path)
         except OSError:  # a source tree that is not ours to write to
             pass
 
@@ -81,22 +89,20 @@ def _command() -> str:
     return ""
 
 
+def _trusted(path: str) -> bytes:
+    """The content of a file that root, we or the owner of the sources wrote, as is its directory. PermissionError otherwise:
+    this is code."""
+    owners = 0, os.geteuid(), os.stat(__file__).st_uid
+    with open(path, "rb", 0) as file:
+        for found in (os.stat(_CACHE), os.fstat(file.fileno())):
+            if found.st_uid not in owners or found.st_mode & _OTHERS_WRITE:
+                raise PermissionError
+        return file.read()
+
+
 def _stamp(path: str) -> tuple[int, int]:
     try:
-        found = stat(path)
+        found = os.stat(path)
     except OSError:
         return _NOWHERE
     return found.st_size, found.st_mtime_ns
-
-
-_KEPT = f"{_HERE}__pycache__/together.{_command()}.{sys.implementation.cache_tag}.bin"
-
-gc.disable()  # there is no time for garbage to gather
-together = Together()
-together.load()
-sys.path.insert(0, _HERE.removesuffix("/firkin/runtime/oci/"))
-sys.meta_path.insert(0, together)
-
-from firkin.runtime.oci.main import main  # noqa: E402 found by the lines above
-
-main(sys.argv[1:], together)
