@@ -8,7 +8,8 @@ either lets happen or not:
 2. splice(2) moves bytes from the container into the in-flight pipe (pipe to pipe: under both locks, uninterruptible);
 3. tee(2) and read: a private copy to work on;
 4. the entries are appended to the log; the new unfinished line goes to the bank not in use, then `hold` switches banks;
-5. `drain` empties the in-flight pipe with one read into resident memory (splice to /dev/null could stop half-way).
+5. `drain` empties the in-flight pipe with one splice(2) into a private pipe (to /dev/null it could stop half-way; a read
+   ends with the first packet, if the container's program has put its pipe into packet mode, see pipe(2), O_DIRECT).
 
 So a successor that finds the in-flight pipe empty has nothing to do. If it is not empty, the noted batch may have been
 appended in part or whole: truncating the log to the noted size and repeating from step 3 with the noted time and
@@ -40,8 +41,7 @@ class Journal:
         """Make a new one, or take over the three descriptors of another process's (`fds`)."""
         self.fds = fds or [*os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK), os.memfd_create("journal", os.MFD_CLOEXEC)]
         self._source, self.target, self._notes = self.fds
-        self._scratch = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._buffer = bytearray(b"\xff" * BATCH)  # written to, so that no page fault can interrupt a read into it
+        self._scratch = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # empty between any two calls of a method
 
     def begin(self, slot: int, bank: int, held: int, log_size: int, when: int, last: bool) -> None:
         os.pwrite(self._notes, _BATCH.pack(slot, bank, held, log_size, when, last), 0)
@@ -57,14 +57,21 @@ class Journal:
     def peek(self) -> bytes:
         """A copy of what is in flight, b"" for nothing."""
         try:
-            tee(self._source, self._scratch[1], BATCH)
+            return self._read(tee(self._source, self._scratch[1], BATCH))
         except BlockingIOError:
             return b""
-        return os.read(self._scratch[0], BATCH)
 
     def drain(self) -> None:
         """The batch is done with."""
-        os.readv(self._source, [self._buffer])
+        self._read(os.splice(self._source, self._scratch[1], BATCH))
+
+    def _read(self, count: int) -> bytes:
+        """All `count` bytes that the private pipe holds, be they one packet or many: what stayed behind would be taken for
+        output of the next container."""
+        data = os.read(self._scratch[0], BATCH)
+        while len(data) < count:
+            data += os.read(self._scratch[0], BATCH)
+        return data
 
     def hold(self, slot: int, bank: int, line: bytes) -> None:
         """Make `line`, put into a bank that was not in use, the slot's unfinished line."""
