@@ -23,7 +23,7 @@ from firkin import userdirs
 from firkin.api.hosts import serve
 from firkin.api.tls import server_context
 from firkin.config import DaemonConfig
-from firkin.engine import adopt, exits, shutdown, userns_remap
+from firkin.engine import adopt, exits, oom, shutdown, userns_remap
 from firkin.engine.engine import Engine
 from firkin.engine.events import Events
 from firkin.engine.states import is_up
@@ -34,6 +34,7 @@ from firkin.images.images import Images
 from firkin.images.removal import Use
 from firkin.linux import process
 from firkin.linux.cgroup import Cgroups
+from firkin.linux.oom import OomWatch
 from firkin.model import Ulimit
 from firkin.network.networks import Networks
 from firkin.paths import Layout
@@ -113,6 +114,7 @@ async def _compose(config: DaemonConfig, layout: Layout, ports: HostPorts | None
         networks=networks,
         containers=containers,
         events=events,
+        ooms=OomWatch(cgroups),
         users=userns_remap.users(config.userns_remap),
     )
     os.makedirs(layout.staging, exist_ok=True)
@@ -154,6 +156,7 @@ async def run(config: DaemonConfig) -> None:
     with _sole_owner(layout):
         ports = HostPorts(layout.exec_root) if config.rootless else None
         engine = await _compose(config, layout, ports)
+        oom.attend(engine)
         await adopt.adopt(engine)
         await engine.networks.settle()
         await engine.images.sweep()

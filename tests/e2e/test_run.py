@@ -91,6 +91,28 @@ def test_container_modes_join(client) -> None:
         client("rm", "-f", "owner")
 
 
+def test_out_of_memory_is_told_when_it_happens(client) -> None:
+    """A child is killed, the first process lives; it is no news at the end."""
+    script = "trap 'exit 3' TERM; tail /dev/zero; while :; do sleep 0.05; done"
+    hogs = client("run", "-d", "-m", "32m", "--memory-swap", "32m", IMAGE, "sh", "-c", script).stdout.strip()
+    try:
+        wait_until(lambda: actions(client, hogs) == ["create", "start", "oom"], 30)
+        state = json.loads(client("inspect", hogs).stdout)[0]["State"]
+        assert state["Status"] == "running" and state["OOMKilled"] is True
+        client("stop", hogs)
+        state = json.loads(client("inspect", hogs).stdout)[0]["State"]
+        assert state["OOMKilled"] is True and state["ExitCode"] == 3
+        wait_until(lambda: actions(client, hogs)[3:] == ["kill", "die", "stop"], 30)
+    finally:
+        client("rm", "-f", hogs)
+
+
+def actions(client, container: str) -> list[str]:
+    """What its events say happened to it, up to this second's beginning."""
+    words = ("--since", "1", "--until", "0s", "--filter", f"container={container}", "--format", "{{.Action}}")
+    return client("events", *words).stdout.split()
+
+
 def test_a_memory_limit_is_enforced_and_told(client) -> None:
     client("run", "--name", "hog", "-m", "32m", IMAGE, "sh", "-c", "tail /dev/zero", check=False)
     state = json.loads(client("inspect", "hog").stdout)[0]["State"]

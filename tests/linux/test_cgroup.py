@@ -14,6 +14,7 @@ import pytest
 
 from firkin.linux import cgroup_bpf
 from firkin.linux.cgroup import Cgroups
+from firkin.linux.oom import OomWatch
 
 DENY_ALL = (False, "a", -1, -1, "rwm")
 
@@ -84,6 +85,22 @@ def test_the_version_2_device_program_decides_as_the_version_1_list_does() -> No
         assert done.stdout.split() == ["yes", "yes", "no", "no", "no"], done.stderr
     finally:
         os.rmdir(directory)
+
+
+def test_a_group_out_of_memory_is_told_of_at_once(group: tuple[Cgroups, str]) -> None:
+    cgroups, path = group
+    limit = "memory.limit_in_bytes" if cgroups.version("memory") == 1 else "memory.max"
+    cgroups.create(path, [("memory", limit, str(32 << 20))], [])
+    watch = OomWatch(cgroups)
+    watch.add("one", path)
+    assert run_inside(cgroups, path, "print(len(bytes(1 << 20)))").stdout == "1048576\n"
+    assert watch.news() == []
+    hog = run_inside(cgroups, path, "print(len(b'x' * (512 << 20)))")
+    assert hog.returncode == -9 and select.select([watch], [], [], 10)[0] == [watch]
+    assert watch.news() == ["one"] and watch.news() == []
+    watch.drop("one")
+    cgroups.remove(path)
+    assert watch.news() == []
 
 
 def test_freeze_stops_and_thaw_continues(group: tuple[Cgroups, str]) -> None:

@@ -13,7 +13,7 @@ import shutil
 import time
 from contextlib import AsyncExitStack
 
-from firkin.engine import connect, exits, health, remove, restart, start
+from firkin.engine import connect, exits, health, oom, remove, restart, start
 from firkin.engine.engine import Engine
 from firkin.engine.states import is_up
 from firkin.engine.surroundings import cgroup_path, forget_notes, remove_cgroup
@@ -70,6 +70,7 @@ async def _take_over(engine: Engine, entry: Entry) -> None:
     entry.running.set()
     if engine.networks.restore(record):
         await engine.networks.serve_names(record, await connect.dns_sockets(engine, entry.live))
+    oom.watch(engine, entry, entry.live)
     health.start(engine, entry)
 
 

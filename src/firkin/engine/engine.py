@@ -11,6 +11,7 @@ from firkin.engine.table import Containers, StdinPipe
 from firkin.engine.users import Users
 from firkin.images.images import Images
 from firkin.linux.cgroup import Cgroups
+from firkin.linux.oom import OomWatch
 from firkin.model import Exec
 from firkin.network.networks import Networks
 from firkin.paths import Layout
@@ -47,6 +48,7 @@ class Engine:
     networks: Networks
     containers: Containers
     events: Events
+    ooms: OomWatch
     users: Users = field(default_factory=Users)
     shepherds: Shepherds = field(init=False)  # made last, for it tells of exits at once
     execs: dict[str, ExecSession] = field(default_factory=dict)

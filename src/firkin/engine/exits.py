@@ -12,7 +12,7 @@ import os
 import time
 from dataclasses import replace
 
-from firkin.engine import health, remove, restart, start, usage_events, wait
+from firkin.engine import health, oom, remove, restart, start, usage_events, wait
 from firkin.engine.engine import Engine, ExecSession
 from firkin.engine.table import Entry, Live
 from firkin.errors import FirkinError
@@ -59,7 +59,8 @@ async def container_ended(engine: Engine, entry: Entry, live: Live, code: int, t
     async with entry.lock:
         if entry.live is not live:
             return
-        oom_killed = engine.cgroups.oom_kills(live.cgroup) > 0
+        oom.listen(engine)  # before the watch ends with the rest
+        oom.catch_up(engine, entry, live)
         entry.live = None
         entry.running.clear()
         health.stop(entry)
@@ -67,14 +68,12 @@ async def container_ended(engine: Engine, entry: Entry, live: Live, code: int, t
         again = not engine.stopping and restart.should_restart(
             entry.record.host.restart_policy, code, entry.record.restart_count, entry.stop_requested
         )
-        record = _settled(entry.record, again, exit_code=code, finished_at=time_ns, oom_killed=oom_killed)
+        record = _settled(entry.record, again, exit_code=code, finished_at=time_ns)
         if _removes_itself(engine, entry, again):
             entry.record = record  # and not to disk: a crash now finds the exit record, and comes back here
         else:
             engine.containers.save(entry, record)
             _forget_exit(engine, entry)
-    if oom_killed:
-        engine.events.container("oom", entry.record)
     engine.events.container("die", entry.record, exitCode=str(code), execDuration=str(int(time.monotonic() - live.started)))
     usage_events.given_back(engine, entry.record)
     wait.exited(entry)  # also if it starts again, which dockerd tells nobody who waits for an exit

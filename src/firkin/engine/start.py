@@ -6,6 +6,7 @@ Source: Docker Engine API, `POST /containers/{id}/start`.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import time
@@ -13,7 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
-from firkin.engine import failures, health, remove, usage_events, userns
+from firkin.engine import failures, health, oom, remove, usage_events, userns
 from firkin.engine.attach import hand_over
 from firkin.engine.detach import parse_keys
 from firkin.engine.engine import Engine
@@ -186,6 +187,7 @@ def _now_running(engine: Engine, entry: Entry, record: Container, spawned: Spawn
     )
     engine.containers.save(entry, replace(record, state=state))
     entry.running.set()
+    asyncio.get_running_loop().call_soon(oom.watch, engine, entry, live)  # the start's answer need not wait for it
 
 
 def close_live(entry: Entry, live: Live) -> None:

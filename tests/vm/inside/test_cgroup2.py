@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -95,6 +98,14 @@ def test_one_killed_for_memory_ends_alone_unless_the_group_is_one(box: Box) -> N
     limits = {"Memory": 16 * M, "MemorySwap": 16 * M}
     assert box.run(script, limits) == (0, "Killed\nrest goes on\n")
     assert box.run(script, {**limits, "CgroupConf": {"memory.oom.group": "1"}}) == (137, "")
+
+
+def test_a_killed_child_is_told_of_while_the_container_lives(box: Box) -> None:
+    container = box.start("tail /dev/zero; sleep 1000", {"Memory": 32 * M, "MemorySwap": 32 * M})
+    wait_until(lambda: box.inspect(container)["State"]["OOMKilled"], 30)
+    assert box.inspect(container)["State"]["Running"]
+    asked = urllib.parse.quote(json.dumps({"container": [container], "event": ["oom"]}))
+    assert box.call("GET", f"/events?since=1&until={int(time.time()) + 1}&filters={asked}").count(b'"oom"') >= 1
 
 
 def test_swap_is_limited_apart(box: Box) -> None:
