@@ -74,8 +74,12 @@ class Bridges:
 
     def _create(self, name: str, mtu: int) -> int:
         present = self._netlink.links().get(name)
+        if present:
+            return present
         # An address of its own, locally administered: containers keep it in their ARP caches.
-        return present or self._netlink.create_bridge(name, "02:42:" + secrets.token_bytes(4).hex(":"), mtu)
+        index = self._netlink.create_bridge(name, "02:42:" + secrets.token_bytes(4).hex(":"), mtu)
+        _believe_no_routers(name)
+        return index
 
     def _address(self, name: str, ip: str, prefix: int) -> None:
         try:
@@ -83,6 +87,14 @@ class Bridges:
         except OSError as error:
             if error.errno != errno.EEXIST:
                 raise
+
+
+def _believe_no_routers(name: str) -> None:
+    """Whoever says on this wire that it is one is a container (CVE-2020-13401)."""
+    _write(f"net/ipv4/conf/{name}/accept_redirects", "0")
+    if os.path.exists(f"/proc/sys/net/ipv6/conf/{name}"):
+        for key in ("accept_ra", "accept_redirects"):
+            _write(f"net/ipv6/conf/{name}/{key}", "0")
 
 
 def _write(key: str, value: str) -> None:

@@ -14,6 +14,9 @@ from firkin.network.model import Network, Step
 
 _HAS_IPV6 = os.path.exists("/proc/sys/net/ipv6")
 LOOPBACK_UP: Step = ("link-up", "lo")
+# The way out is the engine's to say, not that of whoever shares the wire. For IPv4 one of `all` and the interface suffices
+# to believe a redirect, so both are told.
+_NO_REDIRECTS: Step = ("sysctl", "net/ipv4/conf/all/accept_redirects", "0")
 
 
 def host_steps(
@@ -30,13 +33,15 @@ def host_steps(
 
 def interface_steps(endpoint: Endpoint) -> list[Step]:
     """For the child: the interface of one endpoint, up and with its addresses."""
-    name, steps = endpoint.interface, []  # type: tuple[str, list[Step]]
+    name = endpoint.interface
+    steps: list[Step] = [_NO_REDIRECTS, ("sysctl", f"net/ipv4/conf/{name}/accept_redirects", "0")]
     if endpoint.request.ipv4_address or endpoint.request.mac_address:
         # An address used again at once: tell the neighbours, and the bridge, where it lives now.
         steps.append(("sysctl", f"net/ipv4/conf/{name}/arp_notify", "1"))
     if endpoint.ip_address:
         steps.append(("address", name, endpoint.ip_address, endpoint.ip_prefix_len))
     if endpoint.global_ipv6_address:
+        steps += [("sysctl", f"net/ipv6/conf/{name}/{key}", "0") for key in ("accept_ra", "accept_redirects")]
         steps.append(("address", name, endpoint.global_ipv6_address, endpoint.global_ipv6_prefix_len))
     elif _HAS_IPV6:
         steps.append(("sysctl", f"net/ipv6/conf/{name}/disable_ipv6", "1"))
