@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.rig import PYTHON3
-from tests.lab import ROOT
+from tests.lab import ROOT, wait_until
 
 RUNTIME = str(ROOT / "firkin-oci")
 NAMES = ("../victim", "..", ".", "a/../../victim", "/victim", "", "a\nb", "a b", "x" * 2000)
@@ -81,3 +81,37 @@ def test_a_program_that_is_the_runtimes_own(tmp_path: Path, how: str) -> None:
         assert done.stdout == "executed\n", done
     else:
         assert done.returncode and "this is the runtime's own program" in done.stderr and not done.stdout, done
+
+
+def group_shown(pid: int | str) -> int:
+    """The group that files of /proc/PID belong to: the process's own, or root's if it may not be looked into; proc(5)."""
+    return os.stat(f"/proc/{pid}/status").st_gid
+
+
+def test_a_command_that_enters_a_container_cannot_be_looked_into(tmp_path: Path) -> None:
+    """Nor one that runs hooks. Their processes say who they belong to, for they are run with a group other than root's."""
+    other = ["setpriv", "--regid", "54321", "--clear-groups"]
+    with subprocess.Popen([*other, "sleep", "100"]) as naive:
+        wait_until(lambda: Path(f"/proc/{naive.pid}/comm").read_text() == "sleep\n")
+        assert group_shown(naive.pid) == 54321
+        naive.kill()
+    (tmp_path / "rootfs/bin").mkdir(parents=True)
+    shutil.copy("/bin/busybox", tmp_path / "rootfs/bin/sh")
+    subprocess.run([RUNTIME, "spec"], cwd=tmp_path, check=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    script = f"stat -c %g /proc/$PPID/status >> {tmp_path}/seen"
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"]}
+    config["hooks"] = {kind: [hook] for kind in ("createRuntime", "createContainer", "poststart", "poststop")}
+    config["process"] |= {"terminal": False, "args": ["sh", "-c", "while :; do read -t 1 line; done"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    runtime = [*other, RUNTIME, "--root", str(tmp_path / "root")]
+    options = {"cwd": tmp_path, "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "timeout": 60}
+    for words in (["create", "seen"], ["start", "seen"]):
+        subprocess.run([*runtime, *words], check=True, **options)
+    options.pop("timeout")
+    with subprocess.Popen([*runtime, "exec", "seen", "sh", "-c", "echo in; read line"], **{**options, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE}) as added:  # fmt: skip
+        assert added.stdout and added.stdout.readline() == b"in\n"
+        assert group_shown(added.pid) == 0
+        added.communicate(b"\n", timeout=60)
+    subprocess.run([*runtime, "delete", "--force", "seen"], check=True, timeout=60, **options)
+    assert (tmp_path / "seen").read_text().split() == ["0"] * 4

@@ -29,7 +29,7 @@ class Cgroups:
         self._v2_controllers = v2_controllers
         self._ready: set[str] = set()  # parents whose children inherit controllers
         self._denied: dict[str, dict[str, OSError]] = {}  # parent -> controller -> why its children cannot have it
-        # Device programs are for root of the machine; root of a user namespace can make no devices to be kept from.
+        # Device rules are for root of the machine; root of a user namespace can make no devices to be kept from.
         self._own = ("freezer", "cpuacct") if process.in_user_namespace() else ("devices", "freezer", "cpuacct")
 
     @classmethod
@@ -37,7 +37,7 @@ class Cgroups:
         """What /proc/self/mountinfo shows; never mounts anything. In a user namespace, only what was delegated to it."""
         v1, v2 = mounts(read("/proc/self/mountinfo"))
         if process.in_user_namespace():
-            v1 = {controller: root for controller, root in v1.items() if os.access(root, os.W_OK)}
+            v1 = {name: root for name, root in v1.items() if os.access(root, os.W_OK) and name != "devices"}
             v2 = v2 if v2 and all(os.access(v2 + name, os.W_OK) for name in ("", "/cgroup.subtree_control")) else ""
         available = frozenset(read(v2 + "/cgroup.controllers").split()) if v2 else frozenset()
         return cls(v1, v2, available)
@@ -167,7 +167,7 @@ class Cgroups:
     def processes(self, path: str) -> list[int]:
         """Every pid in the group and below it, as this process's pid namespace numbers them."""
         found: list[int] = []
-        for directory, _, _ in os.walk(self._primary(path)):
+        for directory, _, _ in os.walk(self._primary(path)) if self.any else ():
             try:
                 found += [int(pid) for pid in read(directory + "/cgroup.procs").split()]
             except OSError as error:
@@ -264,6 +264,8 @@ class Cgroups:
             write(self.file(path, "devices", "devices.allow" if allow else "devices.deny"), f"{kind} {numbers} {access}")
 
     def _freezer(self, path: str, frozen: bool) -> None:
+        if not self.version("freezer"):
+            raise OSError(errno.ENODEV, "there is no group to freeze", path)
         if self.version("freezer") == 2:
             write(self._v2 + path + "/cgroup.freeze", str(int(frozen)))
             self._await_freeze(path, frozen)

@@ -25,16 +25,24 @@ def open_node() -> int:
 
 def open_sealed() -> int:
     """Open for reading and writing. Letting go of the mount takes the kernel 0.1 ms: once a process is enough. Linux before
-    5.12 cannot seal it."""
+    5.12 cannot seal it; an ordinary user may not, but cannot change the node either."""
     node = open_node()
+    try:
+        tree = _sealed(node)
+    except PermissionError:
+        tree = os.dup(node)
+    try:
+        return os.open(f"/proc/self/fd/{tree}", os.O_RDWR | os.O_CLOEXEC)
+    finally:
+        os.close(tree)
+        os.close(node)
+
+
+def _sealed(node: int) -> int:
     tree = mount.tree(node, recursive=False)
     try:
         mount.set_attributes(tree, SEALED, 0, 0, False)
     except OSError as error:
         if error.errno != errno.ENOSYS:
             raise
-    try:
-        return os.open(f"/proc/self/fd/{tree}", os.O_RDWR | os.O_CLOEXEC)
-    finally:
-        os.close(tree)
-        os.close(node)
+    return tree

@@ -32,6 +32,12 @@ def root_of(pid: int) -> tuple[int, int]:
     return found[0], found[1]
 
 
+def forbids_groups(pid: int) -> bool:
+    """Whether setgroups(2) is out of reach in the namespace of `pid`: groups that deny something cannot be dropped there."""
+    with open(f"/proc/{pid}/setgroups", encoding="ascii") as file:
+        return file.read() == "deny\n"
+
+
 def act_as(uid: int, gid: int) -> None:
     """Own what is made from here on as these ids do, with the privileges of before: on a mount that is mapped, ids that the
     map does not have can own nothing. `act_as(0, 0)` ends it."""

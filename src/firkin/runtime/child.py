@@ -54,7 +54,7 @@ def run(plan: dict[str, object], handed: dict[str, int], status: socket.socket, 
     try:
         steps = steps_of(plan, "child")
         host = netlink if _uses_host_network(steps) else None
-        _forget_launcher([status.fileno(), *handed.values(), *([host.fileno()] if host else [])])
+        _forget_launcher([status.fileno(), *handed.values(), *([host.fileno()] if host else [])], bool(plan.get("dumpable")))
         own_users = bool(number_of(plan, "clone") & process.CLONE_NEWUSER or plan.get("userns"))
     except BaseException as error:
         _fail(status, -1, error)
@@ -129,9 +129,10 @@ def _uses_host_network(steps: list[tuple[object, ...]]) -> bool:
     return any(step[0] == "carrier" for step in steps)
 
 
-def _forget_launcher(kept: list[int]) -> None:
-    """Shed what a container must neither inherit nor find by looking at this process once it is in its namespaces."""
-    process.set_dumpable(False)
+def _forget_launcher(kept: list[int], dumpable: bool = False) -> None:
+    """Shed what a container must neither inherit nor find by looking at this process once it is in its namespaces. An
+    ordinary user can write the id maps of a `dumpable` process only, which it is until it has them."""
+    process.set_dumpable(dumpable)
     fds.close_all_but(kept)
     process.reset_signals()
     os.umask(0)

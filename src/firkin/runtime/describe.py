@@ -309,6 +309,7 @@ _CLAUSES: dict[str, Callable[..., str]] = {
     "idmapped-overlay": _idmapped_overlay,
     "device-directory": _device_directory,
     "rlimit-ceiling": _rlimit_ceiling,
+    "mapping-tool": lambda program, text: f"{program} {' '.join(text.split())}",
     "setgroups": lambda text: f"{text} setgroups in the user namespace",
     "veth": _veth,
     "bridge-port": lambda name, hairpin, isolated: (

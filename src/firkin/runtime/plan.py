@@ -59,7 +59,8 @@ class Launch(Value):
     for `start`, just before the program; `preserved` is how many descriptors from 3 up the program keeps; `hook_state` is
     the state's JSON before and after the pid, for hooks; `keyring` and `pivot` off do without a session keyring of its own
     and without pivot_root(2), which an initial ramdisk does not allow. `bind_devices`: show the host's nodes instead of
-    making new ones, which only root of the machine may.
+    making new ones, which only root of the machine may. `set_groups` off: its user namespace forbids that. `own_maps`: how an
+    ordinary user maps ids, given if the launcher is one; then it has no privileges to make anything with for the child.
     """
 
     id: str
@@ -82,16 +83,19 @@ class Launch(Value):
     keyring: bool = True
     pivot: bool = True
     bind_devices: bool = False
+    set_groups: bool = True
+    own_maps: Sequence[Step] | None = None
 
 
 def container_plan(config: Config, launch: Launch) -> Plan:
     """The plan of a container's first process. Raises `Invalid` or `Unsupported` for what it cannot say, never drops it."""
     linux, joined = config.linux, namespace_paths(config)
     fresh = sum(NAMESPACES[one.type] for one in linux.namespaces if not one.path)
-    made, tree = plan_users.divide(_tree(config, launch), linux)
+    made, tree = plan_users.divide(_tree(config, launch), linux, privileged=launch.own_maps is None)
     users = plan_users.has_users(linux)
     limits = plan_users.limits(config.process) if users and config.process else ()
-    parent = [*plan_users.id_map_steps(linux), *limits, *made, *launch.parent, *plan_outside.steps(linux, launch.id)]
+    maps = plan_users.id_map_steps(linux) if launch.own_maps is None else launch.own_maps
+    parent = [*maps, *limits, *made, *launch.parent, *plan_outside.steps(linux, launch.id)]
     return {
         "id": launch.id,
         # A cgroup namespace's root is the group of its maker, so it is made after the child has joined its own.
@@ -100,6 +104,7 @@ def container_plan(config: Config, launch: Launch) -> Plan:
         "userns": "ns-user" if "ns-user" in joined else "",
         "timens": plan_scheduling.clocks(linux.time_offsets),
         **({"cgroup": launch.cgroup} if launch.cgroup else {}),
+        **({"dumpable": True} if launch.own_maps else {}),
         "record": True,
         "parent": parent,
         "child": list(_first_process(config, launch, fresh, joined, tree, _waits(parent, made, users))),
@@ -160,7 +165,7 @@ def _first_process(
     yield "pivot" if launch.pivot else "move-root", plan_files.root_propagation(linux)
     yield from plan_process.terminal(first, "console")
     filter_step = plan_seccomp.steps(launch.seccomp, _seccomp_flags(linux), _listener(config, launch))
-    become = plan_process.become(first, launch.user, launch.groups, filter_step, launch.preserved)
+    become = plan_process.become(first, launch.user, launch.groups, filter_step, launch.preserved, set_groups=launch.set_groups)
     yield from plan_hooks.with_start(become, config.hooks, launch.gate, launch.hook_state)
 
 

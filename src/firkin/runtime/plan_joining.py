@@ -37,6 +37,7 @@ def exec_plan(
     left_out: int = 0,
     keyring: str = "",
     watched: bool = True,
+    set_groups: bool = True,
 ) -> Plan:
     """The plan of a process that joins a running container, whose first process the descriptor "pidfd" stands for.
 
@@ -44,7 +45,7 @@ def exec_plan(
     namespace; `left_out`: kinds (CLONE_NEW*) that it shares with an engine that may not enter its own (see
     `spec_linux.not_to_be_joined`); `keyring`: name of a session keyring to have instead of the launcher's; `watched`: some
     process in its pid namespace may trace others, so that nothing may be born there that still has anything of the host's.
-    If that is known not to be so, being born there at once spares a millisecond. Limits, user and
+    If that is known not to be so, being born there at once spares a millisecond. `set_groups`: as in `Launch`. Limits, user and
     privileges are set as for a first process; what makes joining dangerous, descriptors and memory of the host seen by the
     container, `child.run` has shed before.
     """
@@ -63,7 +64,9 @@ def exec_plan(
         *([("reborn", 3 + preserved)] if watched else []),
         ("setsid",),
         *plan_process.terminal(added, "exec-console"),
-        *plan_process.become(added, user, groups, plan_seccomp.steps(seccomp, seccomp_flags, listener), preserved),
+        *plan_process.become(
+            added, user, groups, plan_seccomp.steps(seccomp, seccomp_flags, listener), preserved, set_groups=set_groups
+        ),
     ]
     names = names_of(stdio, fds, ["pidfd", *([cgroup] if cgroup else [])])
     return {

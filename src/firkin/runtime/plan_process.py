@@ -62,15 +62,25 @@ def terminal(process: Process, operation: str) -> Iterator[Step]:
 
 
 def become(
-    process: Process, user: str | None, groups: Sequence[str], filter_step: list[Step], preserved: int = 0
+    process: Process,
+    user: str | None,
+    groups: Sequence[str],
+    filter_step: list[Step],
+    preserved: int = 0,
+    *,
+    set_groups: bool = True,
 ) -> Iterator[Step]:
     """From a privileged child of the engine to the program, for good. `user` None: the ids of `process.user`; `filter_step`
-    installs the system call filter, if there is one; `preserved`: how many descriptors from 3 up it keeps."""
+    installs the system call filter, if there is one; `preserved`: how many descriptors from 3 up it keeps; `set_groups` off:
+    its user namespace forbids that."""
     if not process.args:
         raise Invalid("plan process: no command specified")
     set_home = not any(one.startswith("HOME=") for one in process.env)
     if user is None:
-        yield "ids", process.user.uid, process.user.gid, list(process.user.additional_gids), set_home
+        wanted = process.user.additional_gids
+        if wanted and not set_groups:
+            raise Invalid("process.user.additionalGids: the user namespace forbids to set any")
+        yield "ids", process.user.uid, process.user.gid, list(wanted) if set_groups else None, set_home
     else:
         yield "user", user, list(groups), set_home
     # With the privileges of the engine still, so that a directory closed to the user can be entered, as runc does.

@@ -66,15 +66,17 @@ def mapped_bind(bind: Step, one: Mount, options: mount_options.MountOptions) -> 
     return _BIND_MAPPED, maps, options.idmap == "ridmap", *bind[1:]
 
 
-def divide(steps: Iterable[Step], linux: Linux) -> tuple[list[Step], list[Step]]:
-    """The file tree's `steps` as (the launcher's, the child's)."""
+def divide(steps: Iterable[Step], linux: Linux, *, privileged: bool = True) -> tuple[list[Step], list[Step]]:
+    """The file tree's `steps` as (the launcher's, the child's). Without privileges the launcher has no part in it: the child,
+    root in its own namespaces, can do as much."""
     users = has_users(linux)
     division = _Division(linux)
+    parts = _PARTS if privileged else _ALONE
     for step in steps:
         if step[0] == _BIND_MAPPED:
             division.bind(step[3:], step[1], step[2], users)
         elif users:
-            _PARTS.get(step[0], _Division.keep)(division, step)
+            parts.get(step[0], _Division.keep)(division, step)
         else:
             division.child.append(step)
     return division.finished()
@@ -130,11 +132,13 @@ class _Division:
             kept = [word for word in options if not word.startswith(("uid=", "gid="))]  # it will be root's
             self._devices = attributes, kept if any(word.startswith("mode=") for word in kept) else [*kept, "mode=755"]
             self.child.append(("mount-made", DEVICES, DEVICES))
-        elif fstype == "devpts":
-            kept = [word for word in options if self._is_mapped(word)]
-            self.child.append((*step[:5], kept, *step[6:]))
         else:
-            self.child.append(step)
+            self.plain_mount(step)
+
+    def plain_mount(self, step: Step) -> None:
+        fstype, options = step[1], step[5]
+        kept = [word for word in options if self._is_mapped(word)] if fstype == "devpts" else options
+        self.child.append((*step[:5], kept, *step[6:]))
 
     def node(self, step: Step) -> None:
         """Its owner is the host's, as if the host's node were bound: --privileged in a user namespace does not give away the
@@ -159,3 +163,4 @@ _PARTS = {
     "mount": _Division.mount,
     "mknod": _Division.node,
 }
+_ALONE = {"root-propagation": _Division.root_propagation, "mount": _Division.plain_mount}

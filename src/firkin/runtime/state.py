@@ -54,7 +54,7 @@ class State:
         self.directory: tuple[str, int] | None = None  # see `directory_of`
         self.uid: int | None = None
         self.gid: int | None = None
-        self.groups: list[int] = []
+        self.groups: list[int] | None = []  # None: left as they are
         self.home = ""  # for $HOME; "" leaves it alone
         self.umask = 0o022
         self.netlink: Netlink | None = None

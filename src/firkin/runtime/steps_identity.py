@@ -26,8 +26,8 @@ def user(state: State, spec: str, extra_groups: list[str], set_home: bool) -> No
         state.home = accounts.home_of(account.uid, passwd)
 
 
-def ids(state: State, uid: int, gid: int, groups: list[int], set_home: bool) -> None:
-    """The ids are given; the container's files tell only where that user's home is."""
+def ids(state: State, uid: int, gid: int, groups: list[int] | None, set_home: bool) -> None:
+    """The ids are given; the container's files tell only where that user's home is. `groups` None: those it has."""
     state.uid, state.gid, state.groups = uid, gid, groups
     if set_home:
         state.home = accounts.home_of(uid, _read_accounts(state, "/etc/passwd"))
@@ -58,18 +58,19 @@ def identity(state: State, bounding: int, permitted: int, effective: int, inheri
     capabilities.set_ambient(ambient & held)
 
 
-def _set_ids(uid: int, gid: int, groups: list[int]) -> None:
+def _set_ids(uid: int, gid: int, groups: list[int] | None) -> None:
     try:
         _own_stdio(uid)
         capabilities.keep_across_setuid(True)
-        os.setgroups(groups)
+        if groups is not None:
+            os.setgroups(groups)
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
         capabilities.keep_across_setuid(False)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        ids = f"user {uid}, groups {' '.join(map(str, dict.fromkeys((gid, *groups))))}"
+        ids = f"user {uid}, groups {' '.join(map(str, dict.fromkeys((gid, *(groups or ())))))}"
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), f"the user namespace does not map all of {ids}") from None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from firkin.linux import fs, mount, overlay_idmapped, process
+from firkin.runtime import hook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ def uid_map(parent: Parent, text: str) -> None:
 
 def gid_map(parent: Parent, text: str) -> None:
     fs.write_file(f"/proc/{parent.pid}/gid_map", text)
+
+
+def mapping_tool(parent: Parent, program: str, text: str) -> None:
+    """Have newuidmap(1) or newgidmap(1) write a map that subuid(5) or subgid(5) allows."""
+    hook.run(program, [program, str(parent.pid), *text.split()], [], 0, "")
 
 
 def setgroups(parent: Parent, text: str) -> None:
@@ -99,6 +105,7 @@ def _make_node(root: int, path: str, mode: int, number: int, uid: int, gid: int)
 STEPS = {
     "uid-map": uid_map,
     "gid-map": gid_map,
+    "mapping-tool": mapping_tool,
     "setgroups": setgroups,
     "oom-score-adj": oom_score_adj,
     "rlimit-ceiling": rlimit_ceiling,

@@ -10,6 +10,7 @@ import os
 
 from firkin.errors import Invalid
 from firkin.oci.runtime_config import from_json
+from firkin.runtime.oci import own_users
 from firkin.runtime.oci.record import read
 from firkin.runtime.validate import validate
 
@@ -37,6 +38,8 @@ def load(directory: str) -> Bundle:
     here = os.getcwd()
     validate(config)
     _check(config)
+    if own_users.is_ordinary():
+        own_users.check(config)
     return Bundle(here, data, config, _rootfs(config, here))
 
 

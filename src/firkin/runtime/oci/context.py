@@ -9,10 +9,13 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """`root` holds a directory for each container; `systemd`: cgroups are asked of systemd."""
+    """`root` holds a directory for each container; `systemd`: cgroups are asked of systemd; `rootless`: what may not be done
+    with cgroups is left out, if nobody asked for it."""
 
-    def __init__(self, log: Log, root: str, systemd: bool, criu: str, options: Options, arguments: list[str]) -> None:
-        self.log, self.root, self.systemd, self.criu = log, root, systemd, criu
+    def __init__(
+        self, log: Log, root: str, systemd: bool, rootless: bool, criu: str, options: Options, arguments: list[str]
+    ) -> None:
+        self.log, self.root, self.systemd, self.rootless, self.criu = log, root, systemd, rootless, criu
         self.options, self.arguments = options, arguments
 
     @property

@@ -6,6 +6,7 @@ group; fs2: beside it), libcontainer/specconv (device rules of every container).
 
 from __future__ import annotations
 
+import errno
 import os
 
 from firkin.errors import Invalid, Unsupported
@@ -25,19 +26,31 @@ if TYPE_CHECKING:
 _CONTROLLERS = {"memory": "memory", "cpu": "cpu", "pids": "pids", "block_io": "blkio", "hugepage_limits": "hugetlb"}
 _WORDS = {"block_io": "blockIO", "hugepage_limits": "hugepageLimits"}
 _FIELDS = {"hugetlb": "hugepageLimits", "blkio": "blockIO", "io": "blockIO", "cpuset": "cpu"}  # by the control file
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NEEDED = (DeviceRule(False, access="rwm"),)
 
 
 class Place:
-    """The hierarchies, and the group's path below each; `wanted` is how the configuration calls it."""
+    """The hierarchies, and the group's path below each; `named`: by the configuration."""
 
-    def __init__(self, cgroups: Cgroups, path: str) -> None:
-        self.cgroups, self.path = cgroups, path
+    def __init__(self, cgroups: Cgroups, path: str, named: bool) -> None:
+        self.cgroups, self.path, self.named = cgroups, path, named
         self.existed = cgroups.exists(path)
 
-    def make(self, resources: Resources) -> None:
-        """With every limit in force. Nothing is left behind when that fails."""
+    def make(self, resources: Resources, *, optional: bool = False) -> None:
+        """With every limit in force. Nothing is left behind when that fails. `optional`: where it may not be made, there is
+        none, unless the configuration has named it or set a limit."""
         settings = wanted(self.cgroups, resources)
+        try:
+            self._make(settings, resources)
+        except OSError as error:
+            if not optional or error.errno not in _FORBIDDEN or self.named:
+                raise
+            if settings:
+                raise Unsupported(f"cannot set {settings[0][0]} limit: container could not join/create cgroup") from None
+            self.cgroups = Cgroups({}, "", frozenset())
+
+    def _make(self, settings: list[Setting], resources: Resources) -> None:
         rules = device_rules(resources.replace(devices=(*_NEEDED, *resources.devices, *defaults.RUNTIME_DEVICE_RULES)))
         if self.existed:
             missing = self.cgroups.adopt(self.path, settings, rules)
@@ -65,12 +78,12 @@ def place(config: Config, name: str, systemd: bool) -> Place:
         raise Invalid(f"linux.cgroupsPath: {path!r} leads out of its hierarchy")
     cgroups = Cgroups.detect()
     if path.startswith("/"):
-        return Place(cgroups, "/" + path.strip("/"))
+        return Place(cgroups, "/" + path.strip("/"), named=True)
     below, own = "/" + (path or name).strip("/"), _own_groups()
     if cgroups.unified:
         # Beside our own group: as long as we are in that, it can give no controllers to groups below it.
-        return Place(cgroups, os.path.dirname(own[""]).rstrip("/") + below)
-    return Place(cgroups.below(own), below)
+        return Place(cgroups, os.path.dirname(own[""]).rstrip("/") + below, bool(path))
+    return Place(cgroups.below(own), below, bool(path))
 
 
 def _own_groups() -> dict[str, str]:

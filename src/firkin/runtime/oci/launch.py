@@ -14,7 +14,7 @@ from firkin.linux import process
 from firkin.linux.netlink import Netlink
 from firkin.oci.runtime_resources import Resources
 from firkin.runtime import plan
-from firkin.runtime.oci import destroy, groups, hooks, seccomp
+from firkin.runtime.oci import destroy, groups, hooks, own_users, seccomp
 from firkin.runtime.oci.child import Child, open_namespaces
 from firkin.runtime.oci.record import CREATING, GATE, GATE_UNREADY, Directory, Record, now
 from firkin.runtime.validate import warnings
@@ -43,7 +43,7 @@ def launch(context: Context, bundled: Bundle, streams: Streams, *, gated: bool) 
     try:
         directory.keep_config(bundled.data)
         place = groups.place(bundled.config, context.id, context.systemd)
-        place.make(bundled.config.linux.resources or Resources())
+        place.make(bundled.config.linux.resources or Resources(), optional=context.rootless)
     except BaseException:
         directory.remove()
         raise
@@ -89,7 +89,7 @@ def first_record(directory: Directory, bundled: Bundle, place: groups.Place) -> 
 
 def _spawn(context: Context, directory: Directory, bundled: Bundle, record: Record, streams: Streams, gated: bool) -> Child:
     """Decide, then act."""
-    config, options = bundled.config, context.options
+    config, options, ordinary = bundled.config, context.options, own_users.is_ordinary()
     linux = config.linux.replace(cgroups_path=record.cgroup_path)
     handed = {**streams.handed, **open_namespaces(plan.namespace_paths(config))}
     if gated:
@@ -109,6 +109,9 @@ def _spawn(context: Context, directory: Directory, bundled: Bundle, record: Reco
             hook_state=hooks.halves(record),
             keyring=not options.on("no-new-keyring"),
             pivot=not options.on("no-pivot"),
+            bind_devices=ordinary or process.in_user_namespace(),
+            set_groups=not own_users.forbids_groups(linux),
+            own_maps=own_users.map_steps(linux) if ordinary else None,
         ),
     )
     try:

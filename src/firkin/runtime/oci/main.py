@@ -11,8 +11,9 @@ import sys
 
 from firkin import __version__
 from firkin.errors import Invalid
+from firkin.linux import process
 from firkin.oci.runtime_config import OCI_VERSION
-from firkin.runtime.oci import flags
+from firkin.runtime.oci import flags, own_users
 from firkin.runtime.oci.context import Context
 from firkin.runtime.oci.failure import Log, Usage, told
 
@@ -29,7 +30,12 @@ GLOBAL_FLAGS = (
     ("root", flags.TEXT, "", f"directory of the containers' state, on a tmpfs (default: {DEFAULT_ROOT})"),
     ("criu", flags.TEXT, "", "path to the criu program for checkpoint and restore (default: criu)"),
     ("systemd-cgroup", flags.SWITCH, "", 'cgroups are made by systemd; cgroupsPath is "slice:prefix:name"'),
-    ("rootless", flags.TEXT, "", "go on without cgroups where they may not be made: true, false or auto (default)"),
+    (
+        "rootless",
+        flags.TEXT,
+        "",
+        "do without cgroups that may not be made, if nothing is limited: true, false or auto (default)",
+    ),
     ("help", flags.SWITCH, "h", "show help"),
     ("version", flags.SWITCH, "v", "print the version"),
 )
@@ -63,6 +69,8 @@ _EXEC_FAILED = 255
 def main(words: list[str], together: Any) -> None:
     """Run the command line and end the process. `together`: see the module of that name."""
     log, name = Log(), ""
+    if not own_users.is_ordinary():
+        process.set_dumpable(False)  # what has the host's files open and enters a container is nobody's to look into there
     try:
         options, rest = flags.parse(GLOBAL_FLAGS, words)
         log, name = _log(options), rest[0] if rest else "help"
@@ -117,7 +125,9 @@ def _run(log: Log, options: flags.Options, name: str, words: list[str]) -> int:
         wanted = f"exactly {least}" if least == most else f"a minimum of {least}"
         raise Invalid(f'{NAME}: "{name}" requires {wanted} argument(s)')
     root = os.path.abspath(options.text("root") or _default_root())
-    code: int = module.main(Context(log, root, options.on("systemd-cgroup"), options.text("criu", "criu"), given, arguments))
+    rootless = own_users.rootless(options.text("rootless", "auto"))
+    systemd, criu = options.on("systemd-cgroup"), options.text("criu", "criu")
+    code: int = module.main(Context(log, root, systemd, rootless, criu, given, arguments))
     return code
 
 

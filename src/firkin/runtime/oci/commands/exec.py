@@ -6,11 +6,12 @@ Source: runc exec.go, utils_linux.go (the process of the configuration, with the
 from __future__ import annotations
 
 from firkin.errors import Conflict, Invalid
+from firkin.linux import userns
 from firkin.linux.netlink import Netlink
 from firkin.oci import json_text
 from firkin.oci.runtime_config import OCI_VERSION, Capabilities, Process
 from firkin.runtime import plan_joining, plan_seccomp, seccomp_compile
-from firkin.runtime.oci import flags, seccomp
+from firkin.runtime.oci import flags, own_users, seccomp
 from firkin.runtime.oci.child import Child
 from firkin.runtime.oci.foreground import Foreground
 from firkin.runtime.oci.process_file import load
@@ -88,7 +89,9 @@ def _spawn(context: Context, record: Record, config: Config, process: Process, s
         own_users=record.own_users,
         own_clocks=any(one.type == "time" for one in linux.namespaces),
         preserved=streams.preserved,
+        left_out=own_users.not_to_be_joined(linux),
         keyring="_ses." + record.id,
+        set_groups=not userns.forbids_groups(record.pid),
     )
     child = Child(steps, {**streams.handed, "pidfd": pidfd}, Netlink())
     streams.close_handed()
