@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -68,13 +69,7 @@ def test_a_program_that_is_the_runtimes_own(tmp_path: Path, how: str) -> None:
         "script of a script": ["/bin/second"],
         "another name": [f"/usr/bin/{Path(PYTHON3).name}"],
     }
-    subprocess.run([RUNTIME, "spec"], cwd=tmp_path, check=True)
-    config = json.loads((tmp_path / "config.json").read_text())
-    config["process"] |= {"terminal": False, "args": [*commands[how], "-ISE", "-c", "print('executed')"]}
-    for path in ("/usr", "/lib", "/lib64"):
-        if os.path.isdir(path):
-            config["mounts"].append({"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro"]})
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    bundle_with_python(tmp_path, [*commands[how], "-ISE", "-c", "print('executed')"])
     argv = ["unshare", "-nm", "--propagation", "private", RUNTIME, "--root", str(tmp_path / "root"), "run", "own-program"]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False)
     if how == "another name":  # the file as the bundle has it, by a mount of its own
@@ -115,3 +110,28 @@ def test_a_command_that_enters_a_container_cannot_be_looked_into(tmp_path: Path)
         added.communicate(b"\n", timeout=60)
     subprocess.run([*runtime, "delete", "--force", "seen"], check=True, timeout=60, **options)
     assert (tmp_path / "seen").read_text().split() == ["0"] * 4
+
+
+def bundle_with_python(bundle: Path, argv: list[str]) -> None:
+    """The configuration of a process in `bundle`/rootfs, with the host's Python in it."""
+    subprocess.run([RUNTIME, "spec"], cwd=bundle, check=True)
+    config = json.loads((bundle / "config.json").read_text())
+    config["process"] |= {"terminal": False, "args": argv}
+    for path in ("/usr", "/lib", "/lib64"):
+        if os.path.isdir(path):
+            config["mounts"].append({"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro"]})
+    (bundle / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize("runtime", [RUNTIME, pytest.param("runc", marks=pytest.mark.reference)])
+def test_a_null_device_of_the_callers_is_not_lent(tmp_path: Path, runtime: str) -> None:
+    """Its flags belong to what was opened, and would be changed for the caller, and all it gives the same to."""
+    if not shutil.which(runtime):
+        pytest.skip(f"{runtime} is not installed")
+    (tmp_path / "rootfs").mkdir()
+    change = "import fcntl, os\nfor fd in (0, 1): fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NONBLOCK)"
+    bundle_with_python(tmp_path, [PYTHON3, "-IS", "-c", change])
+    argv = ["unshare", "-nm", "--propagation", "private", runtime, "--root", str(tmp_path / "root"), "run", "null-device"]
+    with open("/dev/null", "r+b", 0) as ours:
+        subprocess.run(argv, cwd=tmp_path, stdin=ours, stdout=ours, timeout=20, check=True)
+        assert not fcntl.fcntl(ours, fcntl.F_GETFL) & os.O_NONBLOCK

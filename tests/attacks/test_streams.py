@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from tests.attacks.rig import IMAGE, PYTHON, PYTHON3, Rig
 from tests.lab import wait_until
 
@@ -27,3 +30,45 @@ def test_output_in_packets_stays_ones_own_and_whole(rig: Rig) -> None:
         wait_until(lambda: "packet 11 of 199\n" in rig.logs(hostile))
         expected = "".join(f"packet {number} of {burst}\n" for burst in range(200) for number in range(12))
         assert rig.logs(hostile) == expected
+
+
+# What belongs to an open file and not to a process: its flags (fcntl(2), F_SETFL), who is to get its signals (F_SETOWN), locks.
+CHANGE = """
+import fcntl, os, sys, time
+for fd in map(int, sys.argv[1:]):
+    fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NONBLOCK | os.O_APPEND | os.O_ASYNC)
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+os.mkdir('/v/changed')
+time.sleep(1000)
+"""
+LOOK = """
+import fcntl, json, os, sys
+found = []
+for fd in map(int, sys.argv[1:]):
+    changed = fcntl.fcntl(fd, fcntl.F_GETFL) & (os.O_NONBLOCK | os.O_APPEND | os.O_ASYNC)
+    found.append([os.fstat(fd).st_rdev == os.makedev(1, 3), changed, fcntl.fcntl(fd, fcntl.F_GETOWN)])
+open('/v/half', 'w').write(json.dumps(found))
+os.rename('/v/half', '/v/found')
+"""
+UNTOUCHED = [True, 0, 0]
+
+
+def test_the_null_device_is_opened_for_each_process(rig: Rig, tmp_path: Path) -> None:
+    """As input of a container, as all streams of a detached exec: whatever is done to one, others have theirs as it was."""
+    changed, found = tmp_path / "changed", tmp_path / "found"
+    run, volume = [PYTHON3, "-IS", "-c"], f"-v{tmp_path}:/v"
+    with (
+        rig.held(*PYTHON, volume, IMAGE, "sleep", "1000") as before,
+        rig.held(*PYTHON, volume, IMAGE, *run, CHANGE, "0") as hostile,
+    ):
+        wait_until(changed.exists)
+        rig.run(*PYTHON, volume, IMAGE, *run, LOOK, "0", check=True)
+        assert json.loads(found.read_text()) == [UNTOUCHED]
+        for container in (hostile, before):
+            changed.rmdir()
+            found.unlink()
+            rig.engine.firkin("exec", "-d", container, *run, CHANGE, "0", "1", "2")
+            wait_until(changed.exists)
+            rig.engine.firkin("exec", "-d", before, *run, LOOK, "0", "1", "2")
+            wait_until(found.exists)
+            assert json.loads(found.read_text()) == [UNTOUCHED] * 3

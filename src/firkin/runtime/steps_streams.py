@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from firkin.linux import mount, tty
+from firkin.linux import mount, null, tty
 from firkin.runtime.state import State
 
 
@@ -38,9 +38,13 @@ def _new_terminal(state: State, rows: int, columns: int) -> int:
 
 
 def stdio(state: State, *names: str) -> None:
-    """Standard input, output and error; "null" is the null device."""
+    """Standard input, output and error; "null" is the null device. One that somebody else has opened is not lent either: that
+    is how callers of a runtime say that there is nothing."""
+    own = null.open_again(state.proc, state.handed["null"])
     for number, name in enumerate(names):
-        os.dup2(state.handed[name], number)
+        handed = state.handed[name]
+        os.dup2(own if null.is_null(handed) else handed, number)
+    os.close(own)
 
 
 def setsid(state: State) -> None:
