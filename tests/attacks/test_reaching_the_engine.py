@@ -15,7 +15,7 @@ import pytest
 
 from tests.attacks.rig import IMAGE, Rig
 from tests.cli.test_tls import certificates
-from tests.lab import Engine, Lab, busybox_tar, wait_until
+from tests.lab import ROOT, Engine, Lab, busybox_tar, wait_until
 
 PORT = 2376
 
@@ -126,6 +126,73 @@ def test_programs_that_a_container_leaves_are_not_other_users_to_run(rig: Rig) -
         rig.engine.dir.chmod(0o755)
         assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout == ""
     rig.engine.firkin("volume", "rm", "left")
+
+
+# --- umask ---------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def careless(tmp_path: Path) -> Iterator[Engine]:
+    """One started by somebody whose umask is 0, from a checkout that nobody has used so far."""
+    checkout = tmp_path / "checkout"
+    shutil.copytree(ROOT / "src", checkout / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("firkin", "requirements.lock"):
+        shutil.copy2(ROOT / name, checkout)
+    (checkout / ".venv").symlink_to(ROOT / ".venv")
+    subprocess.run(["chmod", "-R", "go-w", checkout / "src"], check=True)
+    lab = Lab()
+    try:
+        engine = Engine(lab)
+        roots = ["--data-root", f"{engine.dir}/data", "--exec-root", f"{engine.dir}/exec", "--pidfile", f"{engine.dir}/pid"]
+        argv = [
+            "sh",
+            "-c",
+            'umask 0; exec "$@"',
+            "sh",
+            f"{checkout}/firkin",
+            "daemon",
+            *roots,
+            "--host",
+            f"unix://{engine.sock}",
+        ]
+        engine.process = lab.start(*argv, log="engine.log")
+        wait_until(lambda: Path(engine.sock).exists(), 60, engine.log)
+        yield engine
+    finally:
+        lab.close()
+
+
+def test_what_is_left_under_an_open_umask_is_not_other_users_to_change(careless: Engine, tmp_path: Path) -> None:
+    """Neither records nor logs, nor the code that the next daemon is made of."""
+    careless.firkin("import", str(busybox_tar(careless.lab.dir)), IMAGE)
+    careless.firkin(
+        "run", "-d", "--name", "one", "-v", "volume:/v", "--network", "none", IMAGE, "sh", "-c", "echo one; sleep 1000"
+    )
+    careless.firkin("exec", "one", "sh", "-c", "echo two > /two")
+    careless.firkin("commit", "one", "two")
+    careless.firkin("network", "create", "extra")
+    careless.firkin("stop", "-t", "0", "one")
+    assert writable(tmp_path / "checkout", careless.dir) == []
+
+
+def writable(*roots: Path) -> list[str]:
+    """Files and directories that others may write to."""
+    paths = [path for root in roots for path in root.rglob("*")]
+    return [
+        str(path)
+        for path in paths
+        if path.lstat().st_mode & 0o022 and (path.is_file() or path.is_dir()) and not path.is_symlink()
+    ]
+
+
+def test_a_first_use_under_an_open_umask(tmp_path: Path) -> None:
+    """It makes the virtual environment and compiles the modules."""
+    shutil.copytree(ROOT / "src/firkin/cli", tmp_path / "src/firkin/cli", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "src/firkin/__init__.py", tmp_path / "src/firkin")
+    shutil.copy(ROOT / "firkin", tmp_path)
+    (tmp_path / "requirements.lock").write_text("")
+    subprocess.run(["chmod", "-R", "go-w", tmp_path], check=True)
+    subprocess.run(["sh", "-c", "umask 0; ./firkin --version"], cwd=tmp_path, check=True, timeout=60)
+    assert (tmp_path / "src/firkin/cli/__pycache__").is_dir() and (tmp_path / ".venv/bin/python").exists()
+    assert writable(tmp_path) == []
 
 
 # --- names ---------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from firkin.cli.hosts import Host
 
 _LOG = "/var/log/firkin.log"
+_LOG_MODE = 0o640  # whatever the umask
 PATIENCE = 60.0  # seconds until it must answer
 LOST_RACE = 3.0  # seconds more when ours ended: another client's daemon may be coming up
 
@@ -28,7 +29,7 @@ def start(host: Host) -> None:
     """Start `firkin daemon` for the default host. Raises `Failure` with what it said last when it does not come up."""
     path = _log_file()
     print(f"Starting the Firkin daemon (its log: {path})", file=sys.stderr)
-    with open(path, "ab") as log:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _LOG_MODE), "ab") as log:
         begin = log.tell()
         daemon = subprocess.Popen(
             [*interpreter(), "daemon"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
@@ -60,7 +61,7 @@ def _log_file() -> str:
     if os.geteuid() == 0:
         return _LOG
     path = userdirs.log_file(os.environ)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     return path
 
 
