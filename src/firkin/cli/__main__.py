@@ -11,6 +11,6 @@ sys.dont_write_bytecode = mask & _NO_OTHERS != _NO_OTHERS
 
 sys.path.insert(0, __file__.removesuffix("/firkin/cli/__main__.py"))
 
-from firkin.cli.main import main
+from firkin.cli.main import main  # noqa: E402 not before the lines above
 
 main(sys.argv[1:])
