@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from firkin.linux import cgroup_bpf
+from firkin.linux import cgroup_bpf, cgroup_bpf_view
 from firkin.linux.cgroup import Cgroups
 from firkin.linux.oom import OomWatch
 
@@ -61,30 +61,74 @@ def test_devices_are_denied_unless_allowed(group: tuple[Cgroups, str]) -> None:
     assert run_inside(cgroups, path, code).stdout.split() == ["null", "denied"]
 
 
-def test_the_version_2_device_program_decides_as_the_version_1_list_does() -> None:
+@pytest.fixture
+def unified() -> Iterator[str]:
+    """A new group of the version 2 hierarchy."""
     mounts = [line.split()[1] for line in open("/proc/mounts") if line.split()[2] == "cgroup2"]
     if not mounts:
         pytest.skip("no version 2 hierarchy is mounted")
     directory = f"{mounts[0]}/firkin-bpf-{secrets.token_hex(4)}"
     os.mkdir(directory)
-    try:
-        rules = [
-            DENY_ALL,
-            (True, "c", 1, 3, "rwm"),
-            (True, "c", 1, 5, "r"),
-            (True, "c", 1, 9, "rwm"),
-            (False, "c", 1, 9, "rwm"),
-        ]
-        cgroup_bpf.attach_device_program(directory, rules)
-        code = f"open('{directory}/cgroup.procs', 'w').write('0')\n" + (
-            "for path, mode in (('null', 'r+b'), ('zero', 'rb'), ('zero', 'r+b'), ('urandom', 'rb'), ('full', 'rb')):\n"
-            "  try: open('/dev/' + path, mode, 0).close(); print('yes')\n"
-            "  except PermissionError: print('no')"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
-        assert done.stdout.split() == ["yes", "yes", "no", "no", "no"], done.stderr
-    finally:
-        os.rmdir(directory)
+    yield directory
+    os.rmdir(directory)
+
+
+def test_the_version_2_device_program_decides_as_the_version_1_list_does(unified: str) -> None:
+    rules = [
+        DENY_ALL,
+        (True, "c", 1, 3, "rwm"),
+        (True, "c", 1, 5, "r"),
+        (True, "c", 1, 9, "rwm"),
+        (False, "c", 1, 9, "rwm"),
+    ]
+    cgroup_bpf.attach_device_program(unified, rules)
+    code = f"open('{unified}/cgroup.procs', 'w').write('0')\n" + (
+        "for path, mode in (('null', 'r+b'), ('zero', 'rb'), ('zero', 'r+b'), ('urandom', 'rb'), ('full', 'rb')):\n"
+        "  try: open('/dev/' + path, mode, 0).close(); print('yes')\n"
+        "  except PermissionError: print('no')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.stdout.split() == ["yes", "yes", "no", "no", "no"], done.stderr
+
+
+DEVICES_OF_ALL_KINDS = [
+    (True, "c", -1, -1, "m"),
+    (True, "b", -1, -1, "m"),
+    (True, "c", 1, 3, "rwm"),
+    (True, "c", 136, -1, "rwm"),
+    (True, "b", 8, 0, "rw"),
+    (False, "c", 1, 3, "w"),
+    (True, "a", 7, 7, "r"),
+]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [(True, "a", -1, -1, "rwm")],
+        [DENY_ALL],
+        [DENY_ALL, *DEVICES_OF_ALL_KINDS],
+        [(True, "a", -1, -1, "rwm"), (False, "b", -1, -1, "rwm")],
+        [DENY_ALL, *[(True, "c", number, number, "rw") for number in range(60)]],
+    ],
+)
+def test_the_kernel_shows_the_rules_that_it_was_given(unified: str, rules: list[cgroup_bpf.Rule]) -> None:
+    assert cgroup_bpf_view.device_rules(unified) == [(True, "a", -1, -1, "rwm")]
+    cgroup_bpf.attach_device_program(unified, rules)
+    assert cgroup_bpf_view.device_rules(unified) == [rule for rule in rules if rule != DENY_ALL]
+    cgroup_bpf.attach_device_program(unified, [DENY_ALL])
+    assert cgroup_bpf_view.device_rules(unified) is None  # two programs decide together, which no list of rules says
+
+
+def test_no_rules_are_made_of_a_program_that_is_not_made_of_rules() -> None:
+    program = cgroup_bpf.device_program([DENY_ALL, *DEVICES_OF_ALL_KINDS])
+    assert cgroup_bpf_view.decode(program) == DEVICES_OF_ALL_KINDS
+    assert cgroup_bpf_view.decode(program[8:]) is None
+    assert cgroup_bpf_view.decode(program[:-16]) is None  # nothing in the end
+    for place in range(len(cgroup_bpf.PROLOGUE), len(program), 8):
+        another_jump = bytearray(program)
+        another_jump[place + 2] ^= 1
+        assert cgroup_bpf_view.decode(bytes(another_jump)) is None
 
 
 def test_a_group_out_of_memory_is_told_of_at_once(group: tuple[Cgroups, str]) -> None:

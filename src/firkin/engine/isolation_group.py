@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from firkin.engine.isolation_model import Group, Limit
-from firkin.linux import procfs
+from firkin.linux import cgroup_bpf, cgroup_bpf_view, procfs
 from firkin.linux.cgroup import Cgroups
 
 _UNLIMITED = ("max", "-1", "")
@@ -76,7 +76,16 @@ def _cpu_used(cgroups: Cgroups, places: dict[str, str]) -> str | None:
 
 
 def _devices(cgroups: Cgroups, places: dict[str, str]) -> tuple[str, ...] | None:
-    """Version 2 has a program in place of rules, and no way back from one to the other."""
-    if cgroups.version("devices") != 1 or "devices" not in places:
-        return None
-    return tuple(cgroups.read(places["devices"], "devices", "devices.list").splitlines())
+    """The rules in force, in the words of version 1's devices.list."""
+    version = cgroups.version("devices")
+    if version == 1 and "devices" in places:
+        return tuple(cgroups.read(places["devices"], "devices", "devices.list").splitlines())
+    rules = cgroup_bpf_view.device_rules(cgroups.file(places[""], "devices", "")) if version == 2 else None
+    return None if rules is None else tuple(map(_words, rules))
+
+
+def _words(rule: cgroup_bpf.Rule) -> str:
+    """Which has none for a refusal within what is allowed."""
+    allow, kind, major, minor, access = rule
+    numbers = ":".join("*" if number < 0 else str(number) for number in (major, minor))
+    return f"{'' if allow else 'not '}{kind} {numbers} {access}"

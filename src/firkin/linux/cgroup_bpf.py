@@ -16,39 +16,52 @@ import struct
 from firkin.linux import syscalls
 
 _PROG_LOAD, _PROG_ATTACH = 5, 8
-_TYPE_CGROUP_DEVICE, _ATTACH_CGROUP_DEVICE = 15, 6
+_TYPE_CGROUP_DEVICE, ATTACH_CGROUP_DEVICE = 15, 6
 _ALLOW_MULTI = 2
-_DEVICE = {"b": 1, "c": 2}
-_EVERYTHING = ("a", -1, -1, "rwm")
-_ACCESS = {"m": 1, "r": 2, "w": 4}
+TYPE, _ACCESS_ASKED, MAJOR, MINOR = 2, 3, 4, 5  # registers, once the prologue has filled them
+DEVICE = {"b": 1, "c": 2}
+EVERYTHING = ("a", -1, -1, "rwm")
+ACCESS = {"m": 1, "r": 2, "w": 4}
 
 # Opcodes, as BPF_CLASS | BPF_SIZE/OP | BPF_SRC.
 _LOAD_WORD = 0x61
-_MOV_IMM, _MOV_REG = 0xB7, 0xBF
-_AND_IMM, _RSH_IMM = 0x54, 0x74  # 32-bit
-_JNE_IMM, _JNE_REG = 0x55, 0x5D
-_EXIT = 0x95
+MOV_IMM, _MOV_REG = 0xB7, 0xBF
+AND_IMM, _RSH_IMM = 0x54, 0x74  # 32-bit
+JNE_IMM, _JNE_REG = 0x55, 0x5D
+EXIT = 0x95
+TYPE, _ASKED, MAJOR, MINOR = 2, 3, 4, 5  # registers, as the prologue fills them: device type, access asked for, numbers
+
+Rule = tuple[bool, str, int, int, str]  # (allow, "a" | "b" | "c", major, minor, of "rwm"), -1 meaning any
 
 
-def _op(code: int, dst: int = 0, src: int = 0, offset: int = 0, value: int = 0) -> bytes:
-    return struct.pack("<BBhi", code, src << 4 | dst, offset, value)
+def op(code: int, registers: int = 0, offset: int = 0, value: int = 0) -> bytes:
+    """`registers`: source << 4 | destination."""
+    return struct.pack("<BBhi", code, registers, offset, value)
 
 
-def _block(allow: bool, kind: str, major: int, minor: int, access: str) -> bytes:
-    """Instructions that return `allow` when the rule matches and fall through when it does not.
-    Registers: r2 device type, r3 access asked for, r4 major, r5 minor."""
+_CONTEXT, _SCRATCH = 1, 1  # the context's register is free once all has been loaded
+PROLOGUE = b"".join((
+    op(_LOAD_WORD, _CONTEXT << 4 | TYPE, 0), op(_MOV_REG, TYPE << 4 | _ASKED),
+    op(AND_IMM, TYPE, value=0xFFFF), op(_RSH_IMM, _ASKED, value=16),
+    op(_LOAD_WORD, _CONTEXT << 4 | MAJOR, 4), op(_LOAD_WORD, _CONTEXT << 4 | MINOR, 8),
+))  # fmt: skip
+
+
+def block(allow: bool, kind: str, major: int, minor: int, access: str) -> bytes:
+    """Instructions that return `allow` when the rule matches and fall through when it does not."""
     tests: list[bytes] = []  # each ends in a jump whose offset is patched below
     if kind != "a":
-        tests.append(_op(_JNE_IMM, 2, value=_DEVICE[kind]))
-    mask = sum(_ACCESS[letter] for letter in set(access))
+        tests.append(op(JNE_IMM, TYPE, value=DEVICE[kind]))
+    mask = sum(ACCESS[letter] for letter in set(access))
     if mask != 7:
         # Matches only when everything asked for is within the rule's access.
-        tests.append(_op(_MOV_REG, 1, 3) + _op(_AND_IMM, 1, value=mask) + _op(_JNE_REG, 1, 3))
+        within = op(_MOV_REG, _ASKED << 4 | _SCRATCH) + op(AND_IMM, _SCRATCH, value=mask)
+        tests.append(within + op(_JNE_REG, _ASKED << 4 | _SCRATCH))
     if major >= 0:
-        tests.append(_op(_JNE_IMM, 4, value=major))
+        tests.append(op(JNE_IMM, MAJOR, value=major))
     if minor >= 0:
-        tests.append(_op(_JNE_IMM, 5, value=minor))
-    verdict = _op(_MOV_IMM, 0, value=int(allow)) + _op(_EXIT)
+        tests.append(op(JNE_IMM, MINOR, value=minor))
+    verdict = op(MOV_IMM, 0, value=int(allow)) + op(EXIT)
     code = verdict
     for test in reversed(tests):
         jump = bytearray(test)
@@ -57,34 +70,34 @@ def _block(allow: bool, kind: str, major: int, minor: int, access: str) -> bytes
     return code
 
 
-def device_program(rules: list[tuple[bool, str, int, int, str]]) -> bytes:
-    """The program for `rules` (allow, "a"|"b"|"c", major, minor, access), -1 meaning any; later rules win."""
-    code = _op(_LOAD_WORD, 2, 1, 0) + _op(_MOV_REG, 3, 2) + _op(_AND_IMM, 2, value=0xFFFF) + _op(_RSH_IMM, 3, value=16)
-    code += _op(_LOAD_WORD, 4, 1, 4) + _op(_LOAD_WORD, 5, 1, 8)
+def device_program(rules: list[Rule]) -> bytes:
+    """The program for `rules`; later ones win."""
+    code = PROLOGUE
     for rule in reversed(rules):
-        code += _block(*rule)
-        if rule[1:] == _EVERYTHING:
+        code += block(*rule)
+        if rule[1:] == EVERYTHING:
             return code  # the verifier refuses code that cannot be reached
-    return code + _op(_MOV_IMM, 0, value=0) + _op(_EXIT)
+    return code + block(False, *EVERYTHING)
 
 
-def _bpf(command: int, attributes: bytes) -> int:
-    buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    return syscalls.call("bpf", command, ctypes.addressof(buffer), len(attributes))
+def bpf(command: int, attributes: bytearray) -> int:
+    """bpf(2); what the kernel answers in the attributes is there afterwards."""
+    return syscalls.call("bpf", command, ctypes.addressof(ctypes.c_char.from_buffer(attributes)), len(attributes))
 
 
-def attach_device_program(directory: str, rules: list[tuple[bool, str, int, int, str]]) -> None:
+def attach_device_program(directory: str, rules: list[Rule]) -> None:
     """Load the program for `rules` and attach it to the cgroup at `directory`; it lives as long as the group."""
     program = ctypes.create_string_buffer(code := device_program(rules), len(code))
     licence = ctypes.create_string_buffer(b"Apache-2.0")
     load = struct.pack(
         "<IIQQIIQII", _TYPE_CGROUP_DEVICE, len(code) // 8, ctypes.addressof(program), ctypes.addressof(licence), 0, 0, 0, 0, 0
     )
-    program_fd = _bpf(_PROG_LOAD, load)
+    program_fd = bpf(_PROG_LOAD, bytearray(load))
     try:
         group_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            _bpf(_PROG_ATTACH, struct.pack("<IIII", group_fd, program_fd, _ATTACH_CGROUP_DEVICE, _ALLOW_MULTI))
+            attach = struct.pack("<IIII", group_fd, program_fd, ATTACH_CGROUP_DEVICE, _ALLOW_MULTI)
+            bpf(_PROG_ATTACH, bytearray(attach))
         finally:
             os.close(group_fd)
     finally:

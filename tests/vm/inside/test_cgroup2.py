@@ -135,6 +135,19 @@ def test_devices_are_kept_by_a_program(box: Box) -> None:
     assert box.run("head -c1 /dev/vda >/dev/null && echo read", {"Privileged": True}) == (0, "read\n")
 
 
+def test_the_rules_for_devices_are_read_back_from_the_kernel(box: Box) -> None:
+    rule = {"DeviceCgroupRules": ["b {}:* r".format(_numbers("/dev/vda")[0])]}
+    plain, more, all_of_them = (_device_rules(box, host) for host in ({}, rule, {"Privileged": True}))
+    assert "c 1:3 rwm" in plain and "a *:* rwm" not in plain
+    assert more == [*plain, "b {}:* r".format(_numbers("/dev/vda")[0])]
+    assert all_of_them == ["a *:* rwm"]
+
+
+def _device_rules(box: Box, host: dict[str, object]) -> list[str]:
+    found: list[str] = box.call("GET", f"/firkin/containers/{box.start(host=host)}/isolation")["Group"]["Devices"]
+    return found
+
+
 def _numbers(path: str) -> tuple[int, int]:
     device = os.stat(path).st_rdev
     return os.major(device), os.minor(device)

@@ -130,7 +130,7 @@ def _group(group: Document) -> Iterator[str]:
         yield f"{path} ({_words(controllers)})"
     yield ", ".join(map(_limit, group["Limits"]))
     if group["Devices"] is None:
-        yield "devices: by a program, whose rules the kernel does not show"
+        yield "devices: not by rules that the kernel could show"
     else:
         yield "devices: " + ", ".join(group["Devices"])
 
