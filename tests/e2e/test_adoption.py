@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from tests.e2e.conftest import IMAGE
@@ -49,6 +50,19 @@ def test_everything_about_a_running_container_is_taken_over(fresh: Engine) -> No
     fresh.docker("stop", "-t", "0", "frozen")
     fresh.docker("rm", "-f", "web")
     assert page() == ""
+
+
+def test_shared_memory_is_taken_over(fresh: Engine) -> None:
+    """Who joins after the crash finds what was there, within its limit; the end takes it away."""
+    fresh.docker("run", "-d", "--name", "lends", "--ipc", "shareable", "--shm-size", "1m", IMAGE, "sleep", "1000")
+    fresh.docker("exec", "lends", "sh", "-c", "echo before > /dev/shm/word")
+    fresh.kill()
+    fresh.start()
+    script = "cat /dev/shm/word; df -k /dev/shm | tail -n 1 | awk '{ print $2 }'"
+    assert fresh.docker("run", "--rm", "--ipc", "container:lends", IMAGE, "sh", "-c", script).stdout == "before\n1024\n"
+    fresh.docker("rm", "-f", "lends")
+    assert os.listdir(fresh.dir / "exec/shm") == []
+    assert str(fresh.dir / "exec/shm") not in fresh.lab.run("cat", "/proc/mounts").stdout
 
 
 def test_policies_after_a_crash(fresh: Engine) -> None:

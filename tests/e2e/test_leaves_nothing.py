@@ -296,12 +296,12 @@ def test_a_daemon_killed_at_any_moment_of_a_start(lab: Lab) -> None:
     """After each kill the next daemon knows every container it has files of, and only what it says runs does run."""
     engine = Engine(lab, "killed", "--bridge", "fkkilled", "--cgroup-parent", PARENT + "-k").start()
     engine.firkin("import", str(busybox_tar(lab.dir)), IMAGE)
-    engine.docker("run", "-d", "--name", "stays", IMAGE, "sleep", "1000")
+    engine.docker("run", "-d", "--name", "stays", "--ipc", "shareable", IMAGE, "sleep", "1000")
     engine.docker("run", "--rm", "-p", "8206:80", IMAGE, "true")
     idle = traces(engine, PARENT + "-k")
     moments = random.Random(13)
     for number in range(10):
-        options = ["--rm"] if number % 2 else []
+        options = ["--ipc", "shareable", *(["--rm"] if number % 2 else [])]
         clients = [
             subprocess.Popen(
                 lab.argv(["docker", "run", "-d", *options, "-v", "/x", "-p", f"{8300 + k}:80", IMAGE, "sleep", "1000"]),
@@ -340,10 +340,17 @@ def check_settled(engine: Engine, parent: str) -> None:
         rules = sum(engine.lab.run("nft", "list", "ruleset").stdout.count(f"{8300 + k}") > 0 for k in range(3))
         published = sum(engine.docker("port", one).stdout.count("0.0.0.0") for one in up)
         facts = {"containers": (files["containers"], there), "snapshots": (files["snapshots"], there), "cgroups": (groups, up),
-                 "records": (records, up), "veths": (veths, len(up)), "rules": (rules, published)}  # fmt: skip
+                 "records": (records, up), "shared memory": (shared_memory(engine), (up, up)), "veths": (veths, len(up)), "rules": (rules, published)}  # fmt: skip
         return [(name, is_, should) for name, (is_, should) in facts.items() if is_ != should]
 
     wait_until(lambda: not wrong(), 10, wrong)
+
+
+def shared_memory(engine: Engine) -> tuple[set[str], set[str]]:
+    """Whose directories there are, and whose are mounts."""
+    place = engine.dir / "exec/shm"
+    mounts = [line.split()[1] for line in Path(f"/proc/{engine.lab.pid}/mounts").read_text().splitlines()]
+    return set(os.listdir(place)), {Path(path).name for path in mounts if Path(path).parent == place}
 
 
 def test_a_daemon_killed_at_any_moment_of_a_pull(lab: Lab) -> None:

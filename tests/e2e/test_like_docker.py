@@ -51,6 +51,7 @@ docker exec joined env
 docker exec joined hostname
 docker exec joined sh -c 'touch /dev/shm/seen; touch /v/x'
 docker exec up ls /dev/shm
+docker exec joined sh -c 'grep /dev/shm /proc/mounts; stat -c %a:%u /dev/shm'
 docker exec onnet sh -c 'hostname; hostname -f; sed -n "s/^1.*\\t//p" /etc/hosts; grep -v nameserver.10 /etc/resolv.conf'
 docker exec -e X=1 -w /tmp -u nobody up sh -c 'id; pwd; env; grep Cap /proc/self/status'
 docker exec up sh -c 'exit 9'

@@ -91,6 +91,23 @@ def test_container_modes_join(client) -> None:
         client("rm", "-f", "owner")
 
 
+def test_shared_memory_is_lent_with_its_limit(client) -> None:
+    """To one who joins, and by him to another. What he has he keeps when the lender ends."""
+    client("run", "-d", "--name", "lender", "--ipc", "shareable", "--shm-size", "1m", IMAGE, "sleep", "1000")
+    client("run", "-d", "--name", "borrower", "--ipc", "container:lender", IMAGE, "sleep", "1000")
+    try:
+        script = (
+            "dd if=/dev/zero of=/dev/shm/x bs=1k count=2000 2>&1; stat -c '%a %u %s' /dev/shm /dev/shm/x; grep shm /proc/mounts"
+        )
+        said = client("run", "--rm", "--ipc", "container:borrower", IMAGE, "sh", "-c", script).stdout
+        assert "No space left" in said and "1777 0 60\n644 0 1048576\n" in said
+        assert "shm /dev/shm tmpfs rw,nosuid,nodev,noexec,relatime,size=1024k" in said
+        client("rm", "-f", "lender")
+        assert client("exec", "borrower", "stat", "-c", "%s", "/dev/shm/x").stdout == "1048576\n"
+    finally:
+        client("rm", "-f", "lender", "borrower", check=False)
+
+
 def test_out_of_memory_is_told_when_it_happens(client) -> None:
     """A child is killed, the first process lives; it is no news at the end."""
     script = "trap 'exit 3' TERM; tail /dev/zero; while :; do sleep 0.05; done"

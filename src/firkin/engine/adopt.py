@@ -13,7 +13,7 @@ import shutil
 import time
 from contextlib import AsyncExitStack
 
-from firkin.engine import connect, exits, health, oom, remove, restart, start
+from firkin.engine import connect, exits, health, oom, remove, restart, shared_memory, start
 from firkin.engine.engine import Engine
 from firkin.engine.states import is_up
 from firkin.engine.surroundings import cgroup_path, forget_notes, remove_cgroup
@@ -29,6 +29,7 @@ async def adopt(engine: Engine) -> None:
     for broken in engine.containers.load():
         shutil.rmtree(engine.layout.container(broken), ignore_errors=True)
     engine.snapshots.keep_only({entry.id for entry in engine.containers})
+    shared_memory.keep_only(engine, {entry.id for entry in engine.containers if is_up(entry.record)})
     for entry in engine.containers:
         if is_up(entry.record):
             await _take_over(engine, entry)
@@ -57,6 +58,7 @@ async def _take_over(engine: Engine, entry: Entry) -> None:
     undo.callback(engine.users.release, record.id)
     engine.volumes.adopt(record.mounts)
     undo.push_async_callback(engine.volumes.let_go, record.mounts)
+    undo.callback(shared_memory.release, engine, record.id)
     undo.push_async_callback(remove_cgroup, engine, cgroup_path(engine, record))
     if pidfd is None:
         live = Live(record.state.pid, -1, cgroup_path(engine, record), undo, time.monotonic())
@@ -81,7 +83,6 @@ async def _sweep(engine: Engine, entry: Entry) -> None:
     forget_notes(engine, entry.id)
     if engine.cgroups.exists(cgroup_path(engine, entry.record)):
         await remove_cgroup(engine, cgroup_path(engine, entry.record))
-    shutil.rmtree(os.path.join(engine.layout.shared_memory, entry.id), ignore_errors=True)
     engine.volumes.adopt(entry.record.mounts)
     await engine.volumes.let_go(entry.record.mounts)
     if entry.record.host.auto_remove:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 from contextlib import AsyncExitStack
 
-from firkin.engine import cgroup_conf, links, userns
+from firkin.engine import cgroup_conf, links, shared_memory, userns
 from firkin.engine.engine import Engine
 from firkin.errors import Conflict
 from firkin.model import Container
@@ -66,7 +65,7 @@ def sandbox(engine: Engine, record: Container, undo: AsyncExitStack) -> Sandbox:
         rootfs=engine.layout.staging,
         cgroup=cgroup_path(engine, record),
         files=_files(engine, record),
-        shm=_shared_memory(engine, record, undo),
+        shm=shared_memory.acquire(engine, record, undo),
         environment=links.environment(engine, record),
         namespaces=_shared_users(engine, record)
         | {
@@ -117,33 +116,3 @@ def write_files(engine: Engine, record: Container) -> None:
             os.write(fd, text.encode())
         finally:
             os.close(fd)
-
-
-def _donated(engine: Engine, owner: Container) -> str:
-    """/dev/shm of a container that another wants to share."""
-    if owner.host.ipc_mode == "host":
-        return "/dev/shm"
-    if owner.host.ipc_mode != "shareable":
-        raise Conflict(
-            f"cannot join IPC of a container {owner.id}: non-shareable IPC "
-            "(hint: use IpcMode:shareable for the donor container)"
-        )
-    return os.path.join(engine.layout.shared_memory, owner.id)
-
-
-def _shared_memory(engine: Engine, record: Container, undo: AsyncExitStack) -> str:
-    """The host's directory for /dev/shm when it is shared; "" for a tmpfs of the container's own."""
-    mode = record.host.ipc_mode
-    if mode == "host":
-        return "/dev/shm"
-    if mode.startswith("container:"):
-        return _donated(engine, engine.containers.joined(mode))
-    if mode != "shareable":
-        return ""
-    # For no other user of the machine: it is for every user of the container, whose root may leave set-user-id programs there.
-    os.makedirs(engine.layout.shared_memory, 0o700, exist_ok=True)
-    directory = os.path.join(engine.layout.shared_memory, record.id)
-    os.makedirs(directory, exist_ok=True)
-    os.chmod(directory, 0o1777)
-    undo.callback(shutil.rmtree, directory, ignore_errors=True)
-    return directory
