@@ -4,7 +4,8 @@ import asyncio
 import subprocess
 
 from firkin.model import PortBinding
-from firkin.network.model import NetworkRequest
+from firkin.network import forwarding
+from firkin.network.model import NetworkRequest, Subnet
 from tests.network.wires import Here, ask_tcp, ask_udp, engine, isolated, other_host, record, serve_tcp, serve_udp, start, stop
 
 HERE = Here()
@@ -123,16 +124,53 @@ async def test_icc_off_keeps_containers_of_one_network_apart(tmp_path):
 
 @isolated
 async def test_other_traffic_is_left_alone(tmp_path):
-    left, right = other_host("lan0", "10.9.0.1", "10.9.0.2"), other_host("lan1", "10.8.0.1", "10.8.0.2")
-    left.run(_default_route, "10.9.0.1")
-    right.run(_default_route, "10.8.0.1")
+    left, right = _neighbours(routing="1")
     await engine(tmp_path)
+    async with await serve_tcp(right, 80), await serve_tcp(right, 86, "fd00:8::2"):
+        assert await ask_tcp(left, "10.8.0.2", 80) == "10.9.0.2"
+        assert await ask_tcp(left, "fd00:8::2", 86, timeout=10) == "fd00:9::2"
+
+
+@isolated
+async def test_a_host_that_did_not_route_does_so_for_containers_alone(tmp_path):
+    left, right = _neighbours(routing="0")
+    networks = await engine(tmp_path)
+    six = await networks.create(NetworkRequest("six", enable_ipv6=True, subnets=(Subnet("fd00:77::/64"),)))
+    web = await start(networks, record("web", ports={"80/tcp": (PortBinding("", "8080"),)}))
+    late = await start(networks, record("late", ("six",)))
+    async with await serve_tcp(right, 80), await serve_tcp(right, 86, "fd00:8::2"), await serve_tcp(web.namespace, 80):
+        assert await ask_tcp(web.namespace, "10.8.0.2", 80) == "10.8.0.1"
+        assert await ask_tcp(late.namespace, "10.8.0.2", 80) == "10.8.0.1"
+        assert await ask_tcp(late.namespace, "fd00:8::2", 86, timeout=10) == "fd00:8::1"
+        assert await ask_tcp(left, "10.9.0.1", 8080) == "10.9.0.2"
+        assert await _strangers(left) == [None, None]
+        await stop(networks, late)
+        await networks.remove("six")
+        assert six.bridge not in await _nft("list ruleset")
+        await networks.close()
+        assert await _strangers(left) == [None, None], "forwarding stays on, so this stays, too"
+        again = await engine(tmp_path)
+        one = await start(again, record("one"))
+        assert await ask_tcp(one.namespace, "10.8.0.2", 80) == "10.8.0.1"
+        assert await _strangers(left) == [None, None]
+        for family in ("ip", "ip6"):
+            await _nft(f"delete table {family} {forwarding.TABLE}")
+        assert await _strangers(left) == ["10.9.0.2", "fd00:9::2"], "what would be without it"
+
+
+@isolated
+async def test_others_may_add_to_what_is_forwarded(tmp_path):
+    left, right = _neighbours(routing="0")
+    networks = await engine(tmp_path)
+    await _nft(f"add element ip {forwarding.TABLE} bridges {{ lan0 }}")
+    await networks.create(NetworkRequest("late"))
     async with await serve_tcp(right, 80):
         assert await ask_tcp(left, "10.8.0.2", 80) == "10.9.0.2"
 
 
 @isolated
 async def test_rules_live_in_tables_of_our_own_and_vanish(tmp_path):
+    _route_for_all("1")
     await _nft("add table ip theirs; add chain ip theirs x")
     before = await _nft("list ruleset")
     networks = await engine(tmp_path)
@@ -148,6 +186,33 @@ async def test_rules_live_in_tables_of_our_own_and_vanish(tmp_path):
     await _nft("add table ip theirs; add chain ip theirs x")
     await networks.close()
     assert await _nft("list ruleset") == before
+
+
+def _neighbours(routing):
+    """Two other machines on wires of their own, which would reach each other through this host."""
+    _route_for_all(routing)
+    left, right = other_host("lan0", "10.9.0.1", "10.9.0.2"), other_host("lan1", "10.8.0.1", "10.8.0.2")
+    for number, host in ((9, left), (8, right)):
+        _ip("address", "add", f"fd00:{number}::1/64", "dev", f"lan{9 - number}", "nodad")
+        host.run(_ip, "address", "add", f"fd00:{number}::2/64", "dev", "eth0", "nodad")
+        host.run(_ip, "route", "add", "default", "via", f"fd00:{number}::1")
+        host.run(_default_route, f"10.{number}.0.1")
+    return left, right
+
+
+def _route_for_all(value):
+    for switch in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+        with open(f"/proc/sys/net/{switch}", "w", encoding="ascii") as file:
+            file.write(value)
+
+
+async def _strangers(left):
+    """What one of the neighbours sees of the other."""
+    return [await ask_tcp(left, "10.8.0.2", 80), await ask_tcp(left, "fd00:8::2", 86, timeout=3)]
+
+
+def _ip(*arguments):
+    subprocess.run(["ip", *arguments], check=True)
 
 
 async def _nft(command):

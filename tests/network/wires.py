@@ -248,7 +248,7 @@ async def serve_tcp(where, port, ip="0.0.0.0", name=b""):
     return await asyncio.start_server(answer, sock=await where.arun(listener))
 
 
-async def ask_tcp(where, ip, port, source="", timeout=0.4):
+async def ask_tcp(where, ip, port, source="", timeout=1.5):
     """What such a server says to a client in `where`; None if it cannot be reached."""
 
     def client():
@@ -281,7 +281,7 @@ async def serve_udp(where, port, ip="0.0.0.0"):
     return transport
 
 
-async def ask_udp(where, ip, port, source_port=0, timeout=0.4):
+async def ask_udp(where, ip, port, source_port=0, timeout=1.5):
     def client():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
             made.settimeout(timeout)

@@ -37,8 +37,6 @@ class Bridges:
             self._netlink.set_up(name)
             # Lets a redirected packet from 127.0.0.1 leave, and its answer come back; `rules` guards against abuse.
             _write(f"net/ipv4/conf/{name}/route_localnet", "1")
-            if network.enable_ipv6:
-                _write("net/ipv6/conf/all/forwarding", "1")
         except OSError as error:
             raise Internal(f"create bridge {name}: {reason(error)}")
 

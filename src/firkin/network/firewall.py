@@ -16,9 +16,9 @@ from firkin.errors import Internal, Unavailable
 from firkin.linux import nftables
 from firkin.linux.netlink_wire import Channel, Message, NetlinkError
 from firkin.network import rules
+from firkin.network.forwarding import Forwarding
 from firkin.network.model import Forward, Network
 
-_FORWARDING = "/proc/sys/net/ipv4/ip_forward"
 _FAMILIES = {"ip": socket.AF_INET, "ip6": socket.AF_INET6}
 _PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
 _HAS_IPV6 = os.path.exists("/proc/sys/net/ipv6")
@@ -26,10 +26,11 @@ _HAS_IPV6 = os.path.exists("/proc/sys/net/ipv6")
 
 class Firewall:
     """The nftables tables called `name`, one for each address family the kernel has. `networks` is asked again whenever the
-    tables are written."""
+    tables are written. `forwards`: whether this host is to route IPv4 for them; IPv6 it is as soon as one of them has it."""
 
-    def __init__(self, name: str, networks: Iterable[Network]) -> None:
+    def __init__(self, name: str, networks: Iterable[Network], *, forwards: bool = False) -> None:
         self._name = name
+        self._forwards, self._forwarding = forwards, Forwarding()
         self._networks = networks
         self._families = rules.FAMILIES if _HAS_IPV6 else rules.FAMILIES[:1]
         self._published: tuple[Forward, ...] = ()
@@ -84,15 +85,13 @@ class Firewall:
         return change(family, self._name, rules.map_of(forward), address + port, target)
 
     async def _write(self) -> None:
-        await _nft(rules.tables(self._name, self._families, tuple(self._networks), self._published))
-
-
-def enable_forwarding() -> None:
-    """Let this host route IPv4; containers reach nothing without it."""
-    with open(_FORWARDING, "r+", encoding="ascii") as file:
-        if file.read().strip() != "1":
-            file.seek(0)
-            file.write("1")
+        networks = tuple(self._networks)
+        wanted = {"ip": self._forwards, "ip6": any(network.enable_ipv6 for network in networks)}
+        await self._forwarding.want((family for family in self._families if wanted[family]), _listed)
+        bridges = [network.bridge for network in networks if network.driver == "bridge"]
+        text = rules.tables(self._name, self._families, networks, self._published)
+        await _nft(text + self._forwarding.tables(bridges))
+        self._forwarding.enable()
 
 
 async def _listed(family: str, name: str) -> str:

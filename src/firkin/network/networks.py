@@ -21,7 +21,7 @@ from firkin.network.bridge import Bridges
 from firkin.network.catalogue import Catalogue, select
 from firkin.network.connections import Connections
 from firkin.network.endpoints import Endpoints
-from firkin.network.firewall import Firewall, enable_forwarding
+from firkin.network.firewall import Firewall
 from firkin.network.model import BRIDGE_NAME, ENABLE_ICC, ENABLE_MASQUERADE, HOST_BINDING, MTU, Network, NetworkRequest, Subnet
 from firkin.network.names import Member
 from firkin.network.ports import Elsewhere
@@ -44,7 +44,7 @@ class Networks(Connections):
         endpoints = Endpoints()
         # Two engines may share a network namespace; one of them finds its own tables again after it was killed.
         suffix = hashlib.sha256(layout.data_root.encode()).hexdigest()[:8]
-        self._firewall = Firewall(f"firkin_{suffix}", catalogue)
+        self._firewall = Firewall(f"firkin_{suffix}", catalogue, forwards=config.ip_forward)
         resolution = Resolution(config, endpoints.directory)
         super().__init__(catalogue, Bridges(), endpoints, Publisher(self._firewall, elsewhere), resolution)
 
@@ -62,7 +62,7 @@ class Networks(Connections):
         self._publisher.settle()
 
     async def close(self) -> None:
-        """The clean stop: no rule and no held port remains. Bridges stay, as dockerd's do."""
+        """The clean stop: no rule and no held port remains, but for what guards `forwarding`. Bridges stay, as dockerd's do."""
         self._resolution.close()
         self._publisher.close()
         await self._firewall.remove()
@@ -130,8 +130,6 @@ class Networks(Connections):
             if network.driver == "bridge":
                 self._bridges.ensure(network)
                 self._endpoints.add_network(network)
-        if self._config.ip_forward:
-            enable_forwarding()
 
     def _in_use(self) -> set[str]:
         return {network.id for network in self._catalogue if self.members(network)}
