@@ -18,7 +18,6 @@ from firkin.linux import syscalls
 _PROG_LOAD, _PROG_ATTACH = 5, 8
 _TYPE_CGROUP_DEVICE, ATTACH_CGROUP_DEVICE = 15, 6
 _ALLOW_MULTI = 2
-TYPE, _ACCESS_ASKED, MAJOR, MINOR = 2, 3, 4, 5  # registers, once the prologue has filled them
 DEVICE = {"b": 1, "c": 2}
 EVERYTHING = ("a", -1, -1, "rwm")
 ACCESS = {"m": 1, "r": 2, "w": 4}
