@@ -158,7 +158,7 @@ def test_more_ids_than_ones_own(ordinary: Ordinary, own: Bundle) -> None:
         own.config["process"]["user"]["additionalGids"] = [30]
     lines = ordinary.run(own.sh("id -u; id -G; cat /proc/self/uid_map; cat /proc/self/setgroups")).stdout.splitlines()
     assert lines[0] == "10" and lines[-1] == "allow"
-    assert lines[1].split() == ["20", "30"] if ordinary.name == "firkin-oci" else ["20"]
+    assert lines[1].split() == (["20", "30"] if ordinary.name == "firkin-oci" else ["20"])
     assert [line.split() for line in lines[2:4]] == [["0", str(UID), "1"], ["1", str(FIRST), str(COUNT)]]
 
 

@@ -27,6 +27,7 @@ _TABLE = {
     "ioctl": (16, 29),
     "ioprio_set": (251, 30),
     "keyctl": (250, 219),
+    "mmap": (9, 222),
     "mount": (165, 40),
     "mount_setattr": (442, 442),
     "move_mount": (429, 429),

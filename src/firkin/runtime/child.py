@@ -6,6 +6,7 @@ launcher and ends; the launcher reads end-of-file as success. One thread, no imp
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 
@@ -14,6 +15,7 @@ from firkin.linux import sockets as socket
 from firkin.linux.netlink import Netlink
 from firkin.runtime import (
     accounts,
+    last_words,
     seccomp_listener,
     steps_files,
     steps_identity,
@@ -120,6 +122,7 @@ def _fail(status: socket.socket, index: int, error: BaseException) -> NoReturn:
     """Report and end."""
     try:
         number = (error.errno if isinstance(error, OSError) else 0) or 0
+        last_words.tell(number or errno.EINVAL)
         fds.send_fds(status, marshal.dumps((index, number, explain(error))), [])
     finally:
         os._exit(_FAILED)

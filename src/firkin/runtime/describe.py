@@ -300,6 +300,7 @@ _CLAUSES: dict[str, Callable[..., str]] = {
         f"install system call filter of {len(program) // _INSTRUCTION_SIZE} instructions, some calls decided at {agent}"
     ),
     "close-fds": lambda first=3: f"close all descriptors from {first} up",
+    "last-words": lambda program: "keep a word for what becomes of it",
     "exec": lambda argv, environment: f"execute {' '.join(argv)}",
     "exit": lambda code: f"exit with code {code}",
     # in the launcher

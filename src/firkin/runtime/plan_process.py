@@ -97,6 +97,8 @@ def become(
         yield "umask", process.user.umask
     # Installing a filter takes CAP_SYS_ADMIN or no-new-privileges. With the latter the filter comes last and need not
     # allow what precedes it; without, it must come before capabilities are dropped.
+    if user is None and filter_step:
+        filter_step = [("last-words", process.args[0]), *filter_step]
     if process.no_new_privileges:
         yield ("no-new-privileges",)
         yield _identity(process)

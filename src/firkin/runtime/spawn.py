@@ -15,7 +15,7 @@ import select
 from firkin.linux import fds, null, process
 from firkin.linux import sockets as socket
 from firkin.linux.netlink import Netlink
-from firkin.runtime import child, elsewhere, seccomp_listener, stepping_stone, steps_parent
+from firkin.runtime import child, elsewhere, last_words, seccomp_listener, stepping_stone, steps_parent
 from firkin.runtime.spare import Spare
 from firkin.runtime.state import explain, number_of, steps_of
 
@@ -61,6 +61,7 @@ class Outcome:
         self.console: int | None = None  # the pty's master
         self.sockets: list[int] = []
         self.process: tuple[int, int] | None = None  # pid and pidfd of what the child has become, see `Spawned.follow`
+        self._ear: last_words.Ear | None = None
         self._handover: seccomp_listener.Handover | None = None
         self.waits_for = ""  # "hooks" or "start": what the child has reached and waits for
 
@@ -68,6 +69,8 @@ class Outcome:
         """Take one message with its descriptors, b"" being the end of file; whether that was the last."""
         if not message:
             self.done = True
+            heard = self._ear.hear() if self._ear else None
+            self.failure = self.failure or heard
             return True
         content = marshal.loads(message)
         if content == "console":
@@ -79,6 +82,8 @@ class Outcome:
         elif content[0] == seccomp_listener.ANNOUNCED:
             number, agent, report = content[1:]
             self._handover = seccomp_listener.Handover(number, agent, report, descriptors[0])
+        elif content[0] == last_words.ANNOUNCED:
+            self._ear = last_words.Ear(descriptors[0], content[1])
         elif content[0] == "reborn":
             self.process = content[1], descriptors[0]
         else:

@@ -9,7 +9,7 @@ import errno
 import os
 
 from firkin.linux import fds, fs, process
-from firkin.runtime import sealed
+from firkin.runtime import last_words, sealed
 from firkin.runtime.state import State
 
 _NOT_HERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
@@ -46,8 +46,9 @@ def oom_score_adj(state: State, score: int, strict: bool = False) -> None:
 
 
 def umask(state: State, mask: int) -> None:
-    """For the program; until then it is 0, so that files are made with the modes the plan says."""
+    """For the program. Until here or `close-fds` it is 0, so that files are made with the modes the plan says."""
     state.umask = mask
+    os.umask(mask)
 
 
 def personality(state: State, persona: int) -> None:
@@ -66,11 +67,18 @@ def close_fds(state: State, first: int = 3) -> None:
     /proc/self/fd on the way to it. What the child itself still needs closes when the program is executed."""
     own = [state.status.fileno(), *([state.handed["gate"]] if "gate" in state.handed else [])]
     fds.close_all_but([*range(3, first), *own])
+    os.umask(state.umask)  # nor is a file made any more
+
+
+def prepare_last_words(state: State, program: str) -> None:
+    """Before a filter that may forbid to say how execve(2) went."""
+    fd = last_words.prepare()
+    state.send((last_words.ANNOUNCED, f"exec {program}"), [fd])
+    os.close(fd)
 
 
 def execute(state: State, argv: list[str], environment: list[str]) -> None:
     """Become the program: a path, or a name to look for in $PATH. Says what is wrong as Docker does."""
-    os.umask(state.umask)
     program = argv[0]
     words = [_bytes(word) for word in argv]
     variables = {name: value for name, _, value in (_bytes(entry).partition(b"=") for entry in environment) if name}
@@ -97,9 +105,11 @@ def _become(path: bytes, argv: list[bytes], variables: dict[bytes, bytes]) -> in
     """The errno, if it comes back at all."""
     if sealed.lends_own_program(path):
         raise OSError(errno.EPERM, os.strerror(errno.EPERM), f"exec {path!r}: this is the runtime's own program")
+    last_words.tell(0)
     try:
         os.execve(path, argv, variables)
     except OSError as error:
+        last_words.tell(error.errno or 0)
         return error.errno or 0
 
 
@@ -130,6 +140,7 @@ STEPS = {
     "personality": personality,
     "cwd": cwd,
     "close-fds": close_fds,
+    "last-words": prepare_last_words,
     "exec": execute,
     "exit": leave,
 }

@@ -92,7 +92,7 @@ class Child:
         step = steps[index] if 0 <= index < len(steps) else None
         if step and step[0] in _SELF_EXPLAINING and detail:
             return detail
-        what = late.module("describe").describe(step) if step else where
+        what = late.module("describe").describe(step) if step else "" if detail else where
         return words(what, number, detail)
 
 
