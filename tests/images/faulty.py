@@ -28,6 +28,7 @@ class FaultyRegistry:
     "reset", "stall", "truncate", "corrupt", "longer", "no-range", or a status, with seconds for Retry-After or not."""
 
     port: int = 5001
+    address: str = "127.0.0.1"
     documents: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     faults: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
@@ -37,7 +38,7 @@ class FaultyRegistry:
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.address}:{self.port}"
 
     def add(self, sample: Sample, tag: str = "latest") -> str:
         self.blobs.update(sample.blobs)
@@ -62,7 +63,7 @@ class FaultyRegistry:
         app.router.add_route("*", "/{name:.+}/blobs/{reference}", self._blob)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        await web.TCPSite(self._runner, self.address, self.port).start()
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -11,7 +11,7 @@ import base64
 import re
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import msgspec
@@ -97,8 +97,14 @@ class Token:
     refresh: str = ""  # an identity token, if one was asked for
 
 
+class Ask(Protocol):
+    """Send one request; redirects are not followed."""
+
+    async def __call__(self, method: str, url: URL, *, headers: dict[str, str], data: Any = None) -> aiohttp.ClientResponse: ...
+
+
 async def fetch_token(
-    session: aiohttp.ClientSession,
+    ask: Ask,
     challenge: Challenge,
     credentials: Credentials,
     scopes: tuple[str, ...],
@@ -106,7 +112,7 @@ async def fetch_token(
     plain_http: bool = False,
     offline: bool = False,
 ) -> Token:
-    """A bearer token for `scopes` ("repository:library/nginx:pull") from the service that `challenge` names.
+    """A bearer token for `scopes` ("repository:library/nginx:pull"), for which `ask` asks the service that `challenge` names.
 
     `plain_http`: the registry itself is spoken to without TLS, so its token service may be as well. `offline` asks for an
     identity token too (docker login). Raises `Forbidden` when the service refuses."""
@@ -114,7 +120,7 @@ async def fetch_token(
     if credentials.identity_token:
         form = {"grant_type": "refresh_token", "refresh_token": credentials.identity_token, "client_id": CLIENT_ID}
         form |= {"service": challenge.service, "scope": " ".join(scopes)}
-        request = session.post(realm, data=form, allow_redirects=False)
+        response = await ask("POST", realm, headers={}, data=form)
     else:
         query = [("service", challenge.service), *(("scope", scope) for scope in scopes)]
         if credentials.username:
@@ -122,8 +128,8 @@ async def fetch_token(
         if offline:
             query += [("client_id", CLIENT_ID), ("offline_token", "true")]
         headers = {"Authorization": credentials.basic} if credentials.username else {}
-        request = session.get(realm.extend_query([pair for pair in query if pair[1]]), headers=headers, allow_redirects=False)
-    async with request as response:
+        response = await ask("GET", realm.extend_query([pair for pair in query if pair[1]]), headers=headers)
+    async with response:
         body = await response.content.read(_LARGEST_REPLY)
         return _parse_token(response.status, body, realm)
 

@@ -8,6 +8,7 @@ Source: OCI distribution spec; RFC 9110 (Retry-After, redirects).
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +21,7 @@ from yarl import URL
 from firkin.errors import Unavailable
 from firkin.images.auth import ANONYMOUS, Challenge, Credentials, Token, fetch_token, parse_challenges
 from firkin.images.endpoints import Endpoint
+from firkin.images.proxies import Proxies
 from firkin.images.retry import PATIENT, Retry, explain
 from firkin.images.tls import tls_context
 
@@ -48,6 +50,7 @@ class Transport:
         self.challenge: Challenge | None = None
         self._credentials = ANONYMOUS if endpoint.is_mirror else credentials
         self._scopes, self._certificates = scopes, certificates
+        self._proxies = Proxies(os.environ)
         self._reached = False
         self._token: Token | None = None
         self._token_lock = asyncio.Lock()
@@ -61,7 +64,6 @@ class Transport:
             read_bufsize=_READ_BUFFER,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "firkin", "Accept-Encoding": "identity"},
-            trust_env=self.endpoint.url.host not in ("localhost", "127.0.0.1", "::1"),
         )
         try:
             await self._ping()
@@ -171,7 +173,13 @@ class Transport:
     ) -> aiohttp.ClientResponse:
         if authorise and url.origin() == self.endpoint.url.origin():
             headers = {**headers, **await self._authorization()}
-        return await self._session.request(method, url, headers=headers, data=body() if body else None, allow_redirects=False)
+        return await self._request(method, url, headers=headers, data=body() if body else None)
+
+    async def _request(self, method: str, url: URL, *, headers: dict[str, str], data: Any = None) -> aiohttp.ClientResponse:
+        """By way of a proxy, if the environment names one. (The session is not told to trust that: it would take passwords
+        out of ~/.netrc, for whatever host is asked for.)"""
+        proxy = self._proxies.of(url)
+        return await self._session.request(method, url, headers=headers, data=data, proxy=proxy, allow_redirects=False)
 
     async def _authorization(self) -> dict[str, str]:
         if self._credentials.registry_token:
@@ -189,7 +197,7 @@ class Transport:
             if self._token is None or self._token.expires < time.monotonic():
                 plain = self.endpoint.url.scheme == "http"
                 self._token = await fetch_token(
-                    self._session, self.challenge, self._credentials, self._scopes, plain_http=plain, offline=offline
+                    self._request, self.challenge, self._credentials, self._scopes, plain_http=plain, offline=offline
                 )
             return self._token
 
