@@ -122,6 +122,11 @@ docker commit up BAD
 docker update -m 1m up
 docker diff nope
 docker top nope
+docker top up -o pid= | wc -l
+docker top up -o comm
+docker top up -o pid,nope
+docker top up -o ppid=PID,pid
+docker top up -bogus
 docker wait nope
 docker kill ended
 docker pause paused
@@ -163,6 +168,47 @@ docker network create evn >/dev/null
 docker run --name life --network evn -v ev:/v -l k=v box true; docker start life >/dev/null; docker wait life >/dev/null
 docker rename life lived; docker rm lived >/dev/null; docker volume rm ev >/dev/null; docker network rm evn >/dev/null; sleep 1
 docker events --since $since --until 0s --format '{{.Type}} {{.Action}} {{json .Actor.Attributes}}'
+"""
+
+VERBS = """
+since=$(date +%s.%N)
+docker run -d --name verbs -l k=v box sleep 1000 >/dev/null
+docker exec verbs sh -c 'exit 3'; docker exec verbs nonexist >/dev/null; docker top verbs >/dev/null; docker top verbs -o comm
+docker cp verbs:/etc/passwd - >/dev/null; tar -c -C /etc passwd | docker cp - verbs:/tmp
+docker commit -m words verbs kept:one >/dev/null; docker tag kept:one kept:two; docker rmi kept:one >/dev/null
+docker save kept:two | docker load >/dev/null; docker rmi kept:two >/dev/null
+docker restart -t 0 verbs >/dev/null; docker stop -t 0 verbs >/dev/null
+docker network create verbs >/dev/null; docker network connect verbs verbs; docker network disconnect verbs verbs
+docker network rm verbs >/dev/null; docker export verbs >/dev/null; docker update --cpus 1 verbs >/dev/null
+docker start verbs >/dev/null; docker rm -f verbs >/dev/null
+docker create --name verbs -l k=v box >/dev/null
+for kind in container network volume image; do docker $kind prune -f --filter label=k=v >/dev/null; done; sleep 1
+docker events --since $since --until 0s --format '{{.Type}} {{.Action}} {{json .Actor.Attributes}}'
+"""
+
+PING = "curl -s --unix-socket ${DOCKER_HOST#unix://} -w '%{http_code}' http://engine/v1.41"
+ANSWERS = """
+-X POST /containers/up/resize?h=10&w=20
+-X POST /containers/ended/resize?h=10&w=20
+-X POST /containers/nope/resize?h=10&w=20
+-X POST /exec/nope/resize?h=10&w=20
+/containers/ended/top
+/containers/nope/top
+/containers/up/top?ps_args=-o%20pid,comm
+/containers/up/top?ps_args=-o%20pid,comm%20-p%201
+/events?since=200&until=100
+/events?since=100.000000002&until=100.000000001
+/events?since=100&until=100
+/events?until=100
+""".strip().splitlines()
+
+ILL = """
+health() { docker inspect -f '{{.State.Status}} {{.State.Health.Status}} {{.State.Health.FailingStreak}}' well; }
+until() { for i in $(seq 300); do test "$(health)" = "$1" && break; sleep 0.1; done; health; }
+docker run -d --name well --health-cmd true --health-interval 1s box sleep 1000 >/dev/null; until 'running healthy 0'
+docker pause well; health; docker unpause well; until 'running healthy 0'
+docker kill well; health; docker start well; health; until 'running healthy 0'; docker stop -t 0 well; health
+docker rm well
 """
 
 
@@ -247,9 +293,29 @@ def test_refuses_what_docker_refuses(both: list[Engine], command: str) -> None:
     assert "level=error" not in ours[2]
 
 
-def test_announces_the_same_events(both: list[Engine]) -> None:
-    docker, ours = ask(both, LIFE)
+@pytest.mark.parametrize("script", [LIFE, VERBS], ids=["life", "verbs"])
+def test_announces_the_same_events(both: list[Engine], script: str) -> None:
+    docker, ours = ask(both, script)
     assert ours[1].splitlines() == docker[1].splitlines()
+
+
+@pytest.mark.parametrize("request_", ANSWERS)
+def test_answers_the_same(both: list[Engine], request_: str) -> None:
+    """Where the client would say it in other words."""
+    *flags, path = request_.split()
+    docker, ours = ask(both, f"{PING}'{path}' {' '.join(flags)}")
+    assert ours[0] == docker[0] and document(ours[1]) == document(docker[1])
+
+
+def document(text: str) -> tuple[object, str]:
+    """(the JSON before it, status). Process ids are of the moment, first letters of the version."""
+    body, code = text[:-3].replace('"message":"C', '"message":"c'), text[-3:]
+    return json.loads(re.sub(r'"\d+"', '"N"', body)) if body.strip() else "", code
+
+
+def test_is_as_well_as_docker_says(both: list[Engine]) -> None:
+    docker, ours = ask(both, ILL)
+    assert ours == docker
 
 
 OPTIONAL = {  # in newer Docker only, or in older only

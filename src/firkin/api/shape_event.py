@@ -21,7 +21,7 @@ def event(item: Event, *, legacy: bool) -> dict[str, Any]:
         "timeNano": item.time,
     }
     if legacy and item.type in ("container", "image"):
-        document |= {"status": item.action, "id": item.actor_id}
+        document |= {"status": item.action} | ({"id": item.actor_id} if item.actor_id else {})
         if item.attributes.get("image"):
             document["from"] = item.attributes["image"]
     return document

@@ -28,9 +28,11 @@ async def get(engine: Engine, ref: str, path: str) -> tuple[PathStat, AsyncItera
     """What is at `path`, and it as a tar stream."""
     entry = engine.containers.find(ref)
     try:
-        return await files.read_archive(_root(engine, entry), path)
+        found = await files.read_archive(_root(engine, entry), path)
     except NotFound:
         raise _missing(ref, path) from None
+    engine.events.container("archive-path", entry.record)
+    return found
 
 
 async def put(
@@ -43,6 +45,7 @@ async def put(
         await files.write_archive(_root(engine, entry), path, chunks, keep_kinds=keep_kinds, user=user)
     except NotFound:
         raise _missing(ref, path) from None
+    engine.events.container("extract-to-dir", entry.record)
 
 
 def _root(engine: Engine, entry: Entry) -> Root:

@@ -47,8 +47,8 @@ async def commit(
         if pause and record.state.status == "running" and engine.cgroups.version("freezer"):
             await _hold_still(engine, record.id, undo)
         image = await engine.images.commit(base, engine.snapshots.diff(record.id), recipe, name)
-    familiar = parse_reference(name).with_default_tag().familiar if name else ""
-    engine.events.container("commit", record, comment=comment, imageID=image.id, imageRef=familiar)
+        familiar = parse_reference(name).with_default_tag().familiar if name else ""
+        engine.events.container("commit", record, comment=comment, imageID=image.id, imageRef=familiar)
     return image.id
 
 

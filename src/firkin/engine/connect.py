@@ -37,7 +37,8 @@ async def connect(engine: Engine, network_ref: str, ref: str, request: EndpointR
             await engine.networks.disconnect(replace(entry.record, endpoints=attachment.endpoints), network)
             raise
         _remember(engine, entry, attachment)
-    engine.events.publish("network", "connect", network.id, _attributes(network.name, network.driver, entry.id))
+    if entry.live:  # else its next start connects it
+        engine.events.publish("network", "connect", network.id, _attributes(network.name, network.driver, entry.id))
 
 
 async def disconnect(engine: Engine, network_ref: str, ref: str, force: bool = False) -> None:

@@ -39,6 +39,10 @@ class Events:
         attributes = {**container.config.labels, **extra, "image": container.config.image, "name": container.name}
         self.publish("container", action, container.id, attributes)
 
+    def pruned(self, kind: str, freed: int) -> None:
+        """Everything of one kind that nothing needed has gone, which freed so many bytes."""
+        self.publish(kind, "prune", "", {"reclaimed": str(freed)})
+
     async def subscribe(self, since: int, until: int, wanted: Callable[[Event], bool]) -> AsyncIterator[Event]:
         """Past events from `since` (ns; 0 for none), then live ones until `until` (ns; 0 for ever)."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()

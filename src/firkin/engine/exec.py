@@ -84,15 +84,14 @@ async def start_detached(engine: Engine, session: ExecSession) -> None:
 async def _launch(engine: Engine, session: ExecSession, detach: bool) -> dict[int, int]:
     entry = engine.containers.find(session.record.container_id)
     request = session.record.request
+    engine.events.container(_action("exec_start", request), entry.record, execID=session.record.id)
     try:
         if entry.live is None:
             raise Conflict(f"container {entry.id} is not running")
-        outputs = await _spawn(engine, session, request, entry.live, detach)
+        return await _spawn(engine, session, request, entry.live, detach)
     except FirkinError:
         session.record = replace(session.record, running=False, exit_code=session.record.exit_code or 126)
         raise
-    engine.events.container(_action("exec_start", request), entry.record, execID=session.record.id)
-    return outputs
 
 
 async def run(engine: Engine, ref: str, request: ExecRequest, limit: int) -> tuple[int, bytes]:

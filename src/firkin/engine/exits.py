@@ -63,7 +63,7 @@ async def container_ended(engine: Engine, entry: Entry, live: Live, code: int, t
         oom.catch_up(engine, entry, live)
         entry.live = None
         entry.running.clear()
-        health.stop(entry)
+        health.stop(engine, entry)
         await live.undo.aclose()
         again = not engine.stopping and restart.should_restart(
             entry.record.host.restart_policy, code, entry.record.restart_count, entry.stop_requested

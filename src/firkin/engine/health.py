@@ -24,15 +24,22 @@ def start(engine: Engine, entry: Entry) -> None:
     """Begin probing a container that has just started, if it has a check."""
     check = entry.record.config.healthcheck
     if check and check.test and check.test[0] != "NONE":
-        engine.containers.save(entry, replace(entry.record, health="starting", health_failures=0, health_log=()))
+        engine.containers.save(entry, replace(entry.record, health="starting", health_failures=0))
         entry.health = asyncio.create_task(_probe_for_ever(engine, entry, check))
 
 
-def stop(entry: Entry) -> None:
+def stop(engine: Engine, entry: Entry) -> None:
     """The container is down: no more probes."""
     if entry.health:
         entry.health.cancel()
+        give_up(engine, entry)
     entry.health = None
+
+
+def give_up(engine: Engine, entry: Entry) -> None:
+    """While it cannot be asked, as also when it is paused, it is not taken to be well. That is no event."""
+    if entry.record.health:
+        engine.containers.save(entry, replace(entry.record, health="unhealthy"))
 
 
 async def _probe_for_ever(engine: Engine, entry: Entry, check: Healthcheck) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal as signals
 
 from firkin.engine import wait
@@ -29,17 +30,14 @@ async def kill(engine: Engine, ref: str, signal: str = "") -> None:
     if number in (signals.SIGKILL, stop_signal(entry.record.config.stop_signal or "TERM")):
         entry.stop_requested = True
     gone = await wait.begin(engine, entry.id)
-    send(entry, number)
-    engine.events.container("kill", entry.record, signal=str(int(number)))
+    send(engine, entry, number)
     if number == signals.SIGKILL:  # as dockerd: whoever looks afterwards finds it down
         await asyncio.wait((gone,), timeout=_PATIENCE)
 
 
-def send(entry: Entry, number: int) -> None:
-    """The signal itself, to the one process meant whatever its pid is by now; a process that is gone is fine."""
-    if entry.live is None:
-        return
-    try:
-        signals.pidfd_send_signal(entry.live.pidfd, number)
-    except ProcessLookupError:
-        pass
+def send(engine: Engine, entry: Entry, number: int) -> None:
+    """The signal itself, to the one process meant whatever its pid is by now, and its event; a process that is gone is fine."""
+    if entry.live:
+        with contextlib.suppress(ProcessLookupError):
+            signals.pidfd_send_signal(entry.live.pidfd, number)
+    engine.events.container("kill", entry.record, signal=str(int(number)))

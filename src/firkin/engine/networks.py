@@ -26,6 +26,7 @@ async def prune(engine: Engine, filters: dict[str, list[str]], older_than: int =
     names = await engine.networks.prune(filters, older_than)
     for name in names:
         _tell(engine, "destroy", networks[name])
+    engine.events.pruned("network", 0)
     return names
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from firkin.engine import health
 from firkin.engine.engine import Engine
 from firkin.engine.states import require
 from firkin.errors import Internal, Unsupported, reason
@@ -34,4 +35,6 @@ async def _freeze(engine: Engine, ref: str, verb: str) -> None:
         except OSError as error:
             raise Internal(f"{verb} container {entry.id}: {reason(error)}") from error
         engine.containers.save_state(entry, status="paused" if verb == "pause" else "running")
+        if verb == "pause":
+            health.give_up(engine, entry)
     engine.events.container(verb, entry.record)

@@ -57,7 +57,7 @@ async def _kill(engine: Engine, entry: Entry) -> None:
         engine.cgroups.kill(entry.live.cgroup)  # a frozen process dies when thawed
         await asyncio.to_thread(engine.cgroups.thaw, entry.live.cgroup)
     gone = await wait.begin(engine, entry.id)
-    send(entry, signals.SIGKILL)
+    send(engine, entry, signals.SIGKILL)
     await asyncio.wait_for(gone, _KILL_PATIENCE)
 
 
@@ -92,4 +92,5 @@ async def prune(engine: Engine, wanted: list[Entry]) -> tuple[list[str], int]:
             continue  # someone else was quicker
         removed.append(entry.id)
         freed += size
+    engine.events.pruned("container", freed)
     return removed, freed

@@ -14,7 +14,7 @@ async def resize(engine: Engine, ref: str, height: int, width: int) -> None:
     require("resize", entry.record, ref)
     if entry.live and entry.live.console is not None:
         set_size(entry.live.console, height, width)
-        engine.events.container("resize", entry.record, height=str(height), width=str(width))
+    engine.events.container("resize", entry.record, height=str(height), width=str(width))
 
 
 async def resize_exec(engine: Engine, exec_id: str, height: int, width: int) -> None:

@@ -41,7 +41,7 @@ _REFUSALS: dict[str, dict[str, tuple[type[FirkinError], str]]] = {
         **dict.fromkeys(_DOWN, (Conflict, "container {id} is not running")),
         "restarting": (Conflict, "container {id} is restarting, wait until the container is running"),
     },
-    "resize": dict.fromkeys(_DOWN, (Conflict, "cannot resize a stopped container: container {id} is not running")),
+    "resize": dict.fromkeys(_DOWN, (Conflict, "container {id} is not running")),
     "remove": {
         "running": (
             Conflict,

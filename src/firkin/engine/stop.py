@@ -35,6 +35,7 @@ async def restart(engine: Engine, ref: str, signal: str = "", timeout: int | Non
     try:
         if is_up(entry.record):
             await bring_down(engine, entry, signal, timeout, for_good=False)
+            engine.events.container("stop", entry.record)
         await start(engine, ref)
     finally:
         entry.restart_requested = False
@@ -53,12 +54,10 @@ async def bring_down(
     config = entry.record.config
     patience = timeout if timeout is not None else config.stop_timeout if config.stop_timeout is not None else _PATIENCE
     gone = await wait.begin(engine, entry.id)
-    number = stop_signal(signal or config.stop_signal or "TERM")
-    send(entry, number)
-    engine.events.container("kill", entry.record, signal=str(int(number)))
+    send(engine, entry, stop_signal(signal or config.stop_signal or "TERM"))
     done, _ = await asyncio.wait((gone,), timeout=None if patience < 0 else patience)
     if not done:
-        send(entry, signals.SIGKILL)
+        send(engine, entry, signals.SIGKILL)
         await asyncio.wait_for(asyncio.shield(gone), _KILL_PATIENCE)
     if for_good:
         engine.containers.mark_stopped(entry)

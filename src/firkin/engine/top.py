@@ -14,8 +14,8 @@ from firkin.engine.engine import Engine
 from firkin.engine.states import require
 from firkin.errors import Internal, Invalid, Unsupported
 
-# `-o` may not ask ps for a column whose text holds line breaks or hides the pid.
-_FORBIDDEN = re.compile(r"\s+|^-?-h|^--no-headers")
+# A column that is called PID and is another one would show processes that are none of the container's.
+_CALLED_PID = re.compile(r"\s(\S*)=\s*(PID\S*)")
 
 
 async def top(engine: Engine, ref: str, ps_args: str = "-ef") -> tuple[list[str], list[list[str]]]:
@@ -29,9 +29,9 @@ async def top(engine: Engine, ref: str, ps_args: str = "-ef") -> tuple[list[str]
         pids = set(await asyncio.to_thread(engine.cgroups.processes, live.cgroup))
     else:
         pids = await asyncio.to_thread(_in_namespace_of, live.pid)
-    output = await _ps((ps_args or "-ef").split())
+    found = _pick(await _ps(ps_args or "-ef"), pids)
     engine.events.container("top", entry.record)
-    return _pick(output, pids)
+    return found
 
 
 def _in_namespace_of(leader: int) -> set[int]:
@@ -44,25 +44,26 @@ def _in_namespace_of(leader: int) -> set[int]:
     return found
 
 
-async def _ps(arguments: list[str]) -> str:
-    if any(_FORBIDDEN.match(argument) for argument in arguments):
-        raise Invalid(f"ps arguments {arguments}: headers are needed")
+async def _ps(arguments: str) -> str:
+    for column, title in _CALLED_PID.findall(" " + arguments):
+        if column != "pid":
+            raise Invalid(f'specifying "{column}={title}" is not allowed')
     try:
         process = await asyncio.create_subprocess_exec(
-            "ps", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            "ps", *arguments.split(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
     except FileNotFoundError:
         raise Unsupported("run ps: not installed (apt-get install procps)") from None
     out, err = await process.communicate()
     if process.returncode:
-        raise Internal(f"ps: {err.decode(errors='replace').strip()}")
+        raise Internal("ps: " + err.decode(errors="replace").strip().partition("\n")[0])
     return out.decode(errors="replace")
 
 
 def _pick(output: str, pids: set[int]) -> tuple[list[str], list[list[str]]]:
     """Rows whose PID column is in `pids`; the last column keeps its spaces."""
     lines = output.splitlines()
-    titles = lines[0].split()
+    titles = lines[0].split() if lines else []
     if "PID" not in titles:
         raise Invalid("Couldn't find PID field in ps output")
     column = titles.index("PID")

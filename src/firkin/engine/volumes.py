@@ -42,4 +42,5 @@ async def prune(engine: Engine, filters: Mapping[str, Sequence[str]], named_too:
     names, freed = await engine.volumes.prune(filters, named_too)
     for name in names:
         engine.events.publish("volume", "destroy", name, {"driver": "local"})
+    engine.events.pruned("volume", freed)
     return names, freed

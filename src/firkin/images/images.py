@@ -92,7 +92,7 @@ class Images:
         """Give the image called `text` another name; the name is taken from whatever had it."""
         image, reference = self.resolve(text), listing.parsed(name)
         self._shelf.name(image.id, [reference])
-        self._tell("tag", image.id, reference.familiar)
+        self._tell("tag", image.id, reference.familiar, image)
 
     async def remove(self, text: str, force: bool = False, prune: bool = True) -> Sequence[Removed]:
         """Docker's `rmi`: what was untagged and deleted, in order; raises `NotFound` or `Conflict`."""
@@ -108,15 +108,19 @@ class Images:
             except (Conflict, NotFound):
                 continue
             removed, freed = (*removed, *items), freed + size
+        self._publish("prune", "", {"reclaimed": str(freed)})
         return removed, freed
 
     async def _remove(self, text: str, force: bool, prune: bool) -> tuple[Sequence[Removed], int]:
         """Decide and write down what goes, then remove what nothing needs any more."""
-        removal = Removal(self._shelf.images, self._uses, force=force, prune=prune)
+        removal, named = Removal(self._shelf.images, self._uses, force=force, prune=prune), self.resolve(text)
         removal.run(text)
         removed, freed = removal.removed, 0
         for item in removed:
-            self._tell({"untagged": "untag", "deleted": "delete"}[item.kind], item.image, item.image)
+            if item.kind == "untagged":
+                self._tell("untag", item.image, item.image, named)
+            else:
+                self._tell("delete", item.image, item.image)
         for image in removal.images:
             gone = await self._shelf.collector.collect_image(image)
             removed += [Removed("deleted", chain, image.id) for chain in gone.layers]
@@ -173,7 +177,7 @@ class Images:
         """The images as one archive, piece by piece; raises `NotFound` before the first piece."""
         chosen = save.selected(self._shelf, names)
         for image_id in chosen:
-            self._tell("save", image_id, image_id)
+            self._tell("save", image_id, image_id, self._shelf.images.get(image_id))
         return save.save(self._shelf, chosen)
 
     async def load(self, chunks: AsyncIterable[bytes], watch: Watcher = ignore) -> Sequence[str]:
@@ -206,7 +210,11 @@ class Images:
 
     async def commit(self, base: Image, chunks: AsyncIterable[bytes], recipe: Recipe, name: str = "") -> Image:
         """An image of one more layer than `base`: the tar stream `chunks`."""
-        return await make(self._shelf, base, chunks, recipe, [listing.parsed(name)] if name else [])
+        names = [listing.parsed(name)] if name else []
+        image = await make(self._shelf, base, chunks, recipe, names)
+        for reference in names:
+            self._tell("tag", image.id, reference.familiar, image)
+        return image
 
     async def from_host(self, programs: Sequence[str], name: str, watch: Watcher = ignore) -> Image:
         """An image of programs of this machine; of none: the embedded image."""

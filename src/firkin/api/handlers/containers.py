@@ -86,7 +86,7 @@ async def prune(call: Call) -> web.StreamResponse:
 
 async def top_(call: Call) -> web.StreamResponse:
     titles, rows = await top.top(call.engine, call.params["id"], call.text("ps_args", "-ef"))
-    return answers.json({"Titles": titles, "Processes": rows})
+    return answers.json({"Titles": titles, "Processes": rows or None})
 
 
 async def changes_(call: Call) -> web.StreamResponse:

@@ -11,6 +11,7 @@ from firkin.api import answers, filters, shape_disk, shape_event, shape_system
 from firkin.api.call import Call
 from firkin.api.times import parse_seconds
 from firkin.engine import system
+from firkin.errors import Invalid
 
 _PING = {
     "Builder-Version": "1",
@@ -47,6 +48,8 @@ async def disk_usage(call: Call) -> web.StreamResponse:
 async def events(call: Call) -> web.StreamResponse:
     """Past events from `since`, then live ones; without `until` for ever."""
     since, until = parse_seconds("since", call.text("since")), parse_seconds("until", call.text("until"))
+    if since > until > 0:
+        raise Invalid(f"`since` time ({call.text('since')}) cannot be after `until` time ({call.text('until')})")
     wanted = shape_event.wanted(call.filters(filters.EVENTS))
     kind = _negotiate(call)
     before, after = (b"\x1e", b"\n") if kind == "application/json-seq" else (b"", b"\n")
