@@ -310,12 +310,13 @@ class Everything:
     """As much of an engine as `system df` looks at."""
 
     containers = (Entry(RUNNING), Entry(CREATED))
-    images = SimpleNamespace(list=lambda filters: [IMAGE], shared_sizes=lambda: {IMAGE.id: 0})
+    images = SimpleNamespace(list=lambda filters: [IMAGE], shared_sizes=lambda: {IMAGE.id: 1000})
     volumes = SimpleNamespace(list=lambda filters: [Volume("data", "/x", created=NOW), Volume("unused", "/y", created=NOW)])
 
 
 def test_disk_usage() -> None:
-    usage = DiskUsage({RUNNING.id: 10, CREATED.id: 5}, {"data": 100, "unused": 50}, 4096)
+    """Of the image's 4096 bytes, 1000 are another's too: 3096 would be freed, were it not in use."""
+    usage = DiskUsage({RUNNING.id: 10, CREATED.id: 5}, {"data": 100, "unused": 50}, 4100)
 
     def shown(minor: int, verbose: bool = False) -> dict[str, Any]:
         return shape_disk.disk_usage(cast(Engine, Everything), usage, Dialect(minor), shape_disk.TYPES, verbose=verbose)
@@ -323,6 +324,8 @@ def test_disk_usage() -> None:
     assert same_members(shown(41), REAL["df"]) == []
     assert shown(53).keys() == {"ImageUsage", "ContainerUsage", "VolumeUsage", "BuildCacheUsage"}
     assert shown(53)["VolumeUsage"] == {"ActiveCount": 1, "TotalCount": 2, "Reclaimable": 50, "TotalSize": 150}
+    assert shown(53)["ImageUsage"] == {"ActiveCount": 1, "TotalCount": 1, "Reclaimable": 4100 - 3096, "TotalSize": 4100}
+    assert shown(41)["LayersSize"] == 4100
     assert shown(52).keys() > shown(53).keys() and shown(52, True).keys() == shown(53, True).keys()
     check_reply(shown(NEWEST), "get", "/system/df")
     items = shown(NEWEST, True)["ContainerUsage"]["Items"]

@@ -150,6 +150,7 @@ async def test_a_commit_adds_a_layer_and_a_step(rig: Rig) -> None:
     assert [step.created_by for step in top.config.history] == ["", "sh"]
     assert top.size == base.size + 1
     assert rig.images.shared_sizes() == {base.id: base.size, top.id: base.size}
+    assert rig.images.layers_size() == top.size
 
 
 async def test_filters_select(rig: Rig) -> None:

@@ -18,7 +18,7 @@ TYPES = frozenset(("container", "image", "volume", "build-cache"))
 _KEYS = {"image": "Image", "container": "Container", "volume": "Volume", "build-cache": "BuildCache"}
 _LEGACY_KEYS = {"image": "Images", "container": "Containers", "volume": "Volumes", "build-cache": "BuildCache"}
 
-Objects = list[tuple[int, bool, dict[str, Any]]]  # bytes, in use, as its own listing shows it
+Objects = list[tuple[int, bool, dict[str, Any]]]  # bytes of its own, in use, as its own listing shows it
 
 
 def disk_usage(engine: Engine, usage: DiskUsage, dialect: Dialect, types: Iterable[str], *, verbose: bool) -> dict[str, Any]:
@@ -28,16 +28,19 @@ def disk_usage(engine: Engine, usage: DiskUsage, dialect: Dialect, types: Iterab
         document = {_LEGACY_KEYS[kind]: [shown for _, _, shown in found] for kind, found in objects.items()}
         document |= {"LayersSize": usage.layers if "image" in objects else 0, "BuilderSize": 0}
     if dialect.has_disk_usage_summaries:
-        document |= {f"{_KEYS[kind]}Usage": _sum(found, verbose) for kind, found in objects.items()}
+        totals = {"image": usage.layers}
+        document |= {f"{_KEYS[kind]}Usage": _sum(found, totals.get(kind), verbose) for kind, found in objects.items()}
     return document
 
 
-def _sum(objects: Objects, verbose: bool) -> dict[str, Any]:
+def _sum(objects: Objects, total: int | None, verbose: bool) -> dict[str, Any]:
+    """`total`, unless it is the sum: what objects share is nobody's own."""
+    total = sum(size for size, _, _ in objects) if total is None else total
     document: dict[str, Any] = {
         "ActiveCount": sum(active for _, active, _ in objects),
         "TotalCount": len(objects),
-        "Reclaimable": sum(size for size, active, _ in objects if not active),
-        "TotalSize": sum(size for size, _, _ in objects),
+        "Reclaimable": total - sum(size for size, active, _ in objects if active),
+        "TotalSize": total,
     }
     return {**document, "Items": [shown for _, _, shown in objects]} if verbose and objects else document
 
@@ -60,7 +63,7 @@ def _images(engine: Engine, usage: DiskUsage, dialect: Dialect) -> Objects:
     shared = engine.images.shared_sizes()
     return [
         (
-            image.size,
+            image.size - shared.get(image.id, 0),
             users[image.id] > 0,
             shape_image.summary(image, image.references, users[image.id], shared.get(image.id, 0), dialect)
             | {"Containers": users[image.id]},

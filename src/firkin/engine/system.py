@@ -43,7 +43,7 @@ class Info:
 
 @dataclass(frozen=True)
 class DiskUsage:
-    """Bytes by container id (its writable layer) and by volume name, and of all layers together."""
+    """Bytes by container id (its writable layer) and by volume name, and of all images' layers together."""
 
     containers: dict[str, int]
     volumes: dict[str, int]
@@ -96,4 +96,4 @@ async def disk_usage(engine: Engine) -> DiskUsage:
     records: list[Container] = [entry.record for entry in engine.containers]
     containers = {r.id: await asyncio.to_thread(engine.snapshots.size, r.id) for r in records}
     volumes = {v.name: await asyncio.to_thread(engine.volumes.size, v.name) for v in engine.volumes.list({})}
-    return DiskUsage(containers, volumes, sum(image.size for image in engine.images.list({})))
+    return DiskUsage(containers, volumes, engine.images.layers_size())

@@ -87,6 +87,10 @@ class Images:
         """For each image, the bytes of its layers that another image has too."""
         return listing.shared_sizes(self._shelf.images, lambda chain: self._shelf.layers.get(chain).size)
 
+    def layers_size(self) -> int:
+        """The bytes of all images' layers together."""
+        return listing.layers_size(self._shelf.images, lambda chain: self._shelf.layers.get(chain).size)
+
     # --- naming and removing -----------------------------------------------------------------------------------
     def tag(self, text: str, name: str) -> None:
         """Give the image called `text` another name; the name is taken from whatever had it."""

@@ -61,6 +61,11 @@ def shared_sizes(store: ImageStore, size: Callable[[Digest], int]) -> dict[Diges
     return {image.id: sum(size(chain) for chain in image.chain if owners[chain] > 1) for image in images}
 
 
+def layers_size(store: ImageStore, size: Callable[[Digest], int]) -> int:
+    """The bytes of all layers, one that several images have counted once."""
+    return sum(size(chain) for chain in {chain for image in store for chain in image.chain})
+
+
 def matching_references(image: Image, filters: Filters) -> tuple[Reference, ...]:
     """The references to show: all, or those the `reference` filter names."""
     patterns = filters.get("reference", ())
