@@ -13,9 +13,11 @@ import random
 import socket
 from collections.abc import Callable, Sequence
 
-from dnslib import AAAA, PTR, QTYPE, RCODE, RR, A, DNSError, DNSRecord
+from dnslib import AAAA, PTR, QTYPE, RCODE, RR, A
+from dnslib.label import DNSLabelError
 
 from firkin.linux import nftables
+from firkin.network.dns_wire import parse_query
 from firkin.network.files import EMBEDDED_SERVER
 from firkin.network.model import Step
 from firkin.network.names import Directory
@@ -23,10 +25,9 @@ from firkin.network.upstream import ask
 
 _PORT = 65053  # above every range of ephemeral ports
 _TTL = 600  # seconds
-_LONGEST_LABEL = 63  # RFC 1035; the parser takes more
 _MAX_BUSY = 100  # queries of one container under way to the outside
 _MAX_CONNECTIONS = 20
-_IDLE = 10.0  # seconds a TCP connection may wait for its next query
+_IDLE = 10.0  # seconds a TCP connection may take to send its next query, and to take the answer
 
 SOCKETS: Step = ("sockets", [("udp", EMBEDDED_SERVER, _PORT), ("tcp", EMBEDDED_SERVER, _PORT)])
 """The step that makes what `NameServer.serve` takes, in that order."""
@@ -51,7 +52,7 @@ class NameServer(asyncio.DatagramProtocol):
         self._container_id = container_id
         self._upstream = upstream
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connections = 0
+        self._connections: set[asyncio.Task[None] | None] = set()
 
     async def serve(self, sockets: Sequence[int]) -> None:
         """Answer on these descriptors, one UDP and one listening TCP socket, which become ours."""
@@ -65,8 +66,9 @@ class NameServer(asyncio.DatagramProtocol):
     def close(self) -> None:
         self._transport.close()
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
+        for task in (*self._tasks, *self._connections):
+            if task:
+                task.cancel()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         answer = self._answer(data, over_udp=True)
@@ -81,40 +83,47 @@ class NameServer(asyncio.DatagramProtocol):
         self._transport.sendto(await self._ask_outside(data, over_udp=True), addr)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections += 1
+        task = asyncio.current_task()
         try:
-            while self._connections <= _MAX_CONNECTIONS:
-                async with asyncio.timeout(_IDLE):
-                    query = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
-                answer = self._answer(query, over_udp=False)
-                if answer is None:
-                    answer = await self._ask_outside(query, over_udp=False)
-                if not answer:
-                    return
-                writer.write(len(answer).to_bytes(2, "big") + answer)
-                await writer.drain()
+            if len(self._connections) < _MAX_CONNECTIONS:
+                self._connections.add(task)
+                writer.transport.set_write_buffer_limits(0)  # so that what is drained is the kernel's
+                while await self._exchange(reader, writer):
+                    pass
         except (OSError, EOFError, TimeoutError):
             pass
         finally:
-            self._connections -= 1
-            writer.close()
+            self._connections.discard(task)
+            writer.transport.abort()  # to close() is to wait for a client that never reads
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One query and its answer; False if it was no query."""
+        async with asyncio.timeout(_IDLE):
+            query = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+        answer = self._answer(query, over_udp=False)
+        if answer is None:
+            answer = await self._ask_outside(query, over_udp=False)
+        if answer:
+            writer.write(len(answer).to_bytes(2, "big") + answer)
+            async with asyncio.timeout(_IDLE):
+                await writer.drain()
+        return bool(answer)
 
     def _answer(self, data: bytes, *, over_udp: bool) -> bytes | None:
         """What the directory says; None if that is nothing, b"" if the query is none."""
+        query = parse_query(data)
+        if query is None:
+            return b""
         try:
-            query = DNSRecord.parse(data)
-            name, kind = str(query.q.qname).rstrip(".").lower(), query.q.qtype
-        except (DNSError, ValueError, IndexError):
-            return b""
-        if query.header.qr or any(len(label) > _LONGEST_LABEL for label in query.q.qname.label):
-            return b""
-        records = self._pointer(name) if kind == QTYPE.PTR else self._addresses(name, kind)
-        if records is None:
-            return None
-        reply = query.reply(ra=1, aa=0)
-        reply.add_answer(*(RR(query.q.qname, record_kind, ttl=_TTL, rdata=data) for record_kind, data in records))
-        packed = bytes(reply.pack())
-        return packed if not over_udp or len(packed) <= _datagram_size(query) else bytes(reply.truncate().pack())
+            records = self._pointer(query.name) if query.kind == QTYPE.PTR else self._addresses(query.name, query.kind)
+            if records is None:
+                return None
+            reply = query.reply()
+            reply.add_answer(*(RR(query.label, kind, ttl=_TTL, rdata=data) for kind, data in records))
+            packed = bytes(reply.pack())
+        except (UnicodeError, DNSLabelError):  # a network may be called what is no name on the wire
+            packed = bytes(query.reply(RCODE.SERVFAIL).pack())
+        return query.fitting(packed) if over_udp else packed
 
     def _addresses(self, name: str, kind: int) -> list[tuple[int, object]] | None:
         """Records of `kind`, none if the name has none of it; None for a name that is no container's."""
@@ -131,19 +140,14 @@ class NameServer(asyncio.DatagramProtocol):
         return [(QTYPE.PTR, PTR(found))] if found else None
 
     async def _ask_outside(self, data: bytes, *, over_udp: bool) -> bytes:
+        """The answer to what has been found to be a query."""
+        query = parse_query(data)
+        assert query
         internal = all(member.network.internal for member in self._directory.of(self._container_id))
         answer = None if internal else await ask(data, self._upstream(), over_udp=over_udp)
         if answer is None:
-            reply = DNSRecord.parse(data).reply(ra=1, aa=0)
-            reply.header.rcode = RCODE.SERVFAIL
-            return bytes(reply.pack())
-        return answer
-
-
-def _datagram_size(query: DNSRecord) -> int:
-    """How long an answer over UDP the client takes: 512 unless it says more (RFC 6891)."""
-    sizes = [int(record.rclass) for record in query.ar if record.rtype == QTYPE.OPT]
-    return max(512, *sizes) if sizes else 512
+            return bytes(query.reply(RCODE.SERVFAIL).pack())
+        return query.fitting(answer) if over_udp else answer
 
 
 def _reversed_address(name: str) -> str:
