@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from firkin.runtime.oci.flags import Options
 
 COMMON = (
-    ("image-path", flags.TEXT, "", "directory of CRIU's images (default: checkpoint)"),
-    ("work-path", flags.TEXT, "", "directory of CRIU's log"),
+    ("image-path", flags.PATH, "", "directory of CRIU's images (default: checkpoint)"),
+    ("work-path", flags.PATH, "", "directory of CRIU's log"),
     ("tcp-established", flags.SWITCH, "", "allow open tcp connections"),
     ("ext-unix-sk", flags.SWITCH, "", "allow external unix sockets"),
     ("shell-job", flags.SWITCH, "", "allow shell jobs"),
@@ -39,7 +39,7 @@ def common(options: Options) -> list[str]:
 
 
 def images(options: Options) -> str:
-    return os.path.abspath(options.text("image-path") or "checkpoint")
+    return options.text("image-path") or os.path.abspath("checkpoint")
 
 
 def outside(config: Config, *, restoring: bool) -> list[str]:

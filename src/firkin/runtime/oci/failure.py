@@ -20,10 +20,12 @@ class Usage(FirkinError):
 
 
 class Log:
-    """`path` "" is standard error; `json` the format."""
+    """`path` "" is standard error; `json` the format. OSError for a file that cannot be written to."""
 
     def __init__(self, path: str = "", json: bool = False, debug: bool = False) -> None:
         self._path, self._json, self.debugging = path, json, debug
+        if path:
+            os.close(self._open())
 
     def warn(self, message: str) -> None:
         self._write("warning", message)
@@ -42,12 +44,15 @@ class Log:
             line = f'time="{now}" level={level} msg={json_text.dumps(message)}'
         data = (line + "\n").encode("utf-8", "surrogateescape")
         try:
-            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644) if self._path else 2
+            fd = self._open() if self._path else 2
             os.write(fd, data)
             if self._path:
                 os.close(fd)
         except OSError:  # nobody listens
             pass
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
 
 def told(error: Exception) -> str:

@@ -1,10 +1,14 @@
 """Command-line flags as runc's library for them reads them: one dash or two, `--name value` or `--name=value`, up to the
-first word that is none.
+first word that is none, or `anywhere`.
 
-A table row is (name, kind, short name or "", what it does). Values are kept as given; numbers and switches are checked here.
+A table row is (name, kind, short name or "", what it does). Numbers and switches are checked here, and a path is made one
+from the caller's directory, which a command may leave. Other values are kept as given.
+Source: urfave/cli version 1 (reorderArgs), Go's package flag.
 """
 
 from __future__ import annotations
+
+import os
 
 from firkin.runtime.oci.failure import Usage
 
@@ -14,7 +18,8 @@ if TYPE_CHECKING:
 
     Flag = tuple[str, str, str, str]
 
-SWITCH, TEXT, NUMBER, LIST = "switch", "text", "number", "list"
+SWITCH, TEXT, PATH, NUMBER, LIST = "switch", "text", "path", "number", "list"
+ANY = 1 << 20  # as the most arguments of a command: they are a command line of their own
 _TRUTHS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 
 
@@ -46,30 +51,29 @@ class Options:
         return value if isinstance(value, list) else []
 
 
-def parse(table: Sequence[Flag], words: list[str]) -> tuple[Options, list[str]]:
-    """(options, the words after them). Raises `Usage` for what the table does not know."""
+def parse(table: Sequence[Flag], words: list[str], *, anywhere: bool = False) -> tuple[Options, list[str]]:
+    """(options, the words beside them). Raises `Usage` for what the table does not know, up to the first word that is no flag;
+    `anywhere`: flags that it does know may stand behind that too."""
     kinds = {name: (name, kind) for name, kind, _, _ in table}
     kinds.update((short, (name, kind)) for name, kind, short, _ in table if short)
-    options, place = Options(), 0
-    while place < len(words) and words[place].startswith("-") and words[place] != "-":
-        word = words[place]
-        place += 1
-        if word == "--":
-            break
+    options, left = Options(), [*words]
+    others: list[str] = []
+    while left and (word := left.pop(0)) != "--":
         given, equals, value = word.removeprefix("-").removeprefix("-").partition("=")
-        if given not in kinds:
+        name, kind = kinds.get(given, ("", ""))
+        if not word.startswith("-") or word == "-" or (others and not kind):
+            others.append(word)
+            if not anywhere:
+                break
+        elif not kind:
             raise Usage(f"flag provided but not defined: -{given}")
-        name, kind = kinds[given]
-        if kind == SWITCH:
+        elif kind == SWITCH:
             options.set(name, _truth(given, value) if equals else True)
-            continue
-        if not equals:
-            if place == len(words):
-                raise Usage(f"flag needs an argument: -{given}")
-            value = words[place]
-            place += 1
-        _keep(options, name, kind, value)
-    return options, words[place:]
+        elif not equals and not left:
+            raise Usage(f"flag needs an argument: -{given}")
+        else:
+            _keep(options, name, kind, value if equals else left.pop(0))
+    return options, [*others, *left]
 
 
 def _keep(options: Options, name: str, kind: str, value: str) -> None:
@@ -81,7 +85,7 @@ def _keep(options: Options, name: str, kind: str, value: str) -> None:
         except ValueError:
             raise Usage(f'invalid value "{value}" for flag -{name}: parse error') from None
     else:
-        options.set(name, value)
+        options.set(name, os.path.abspath(value) if kind == PATH and value else value)
 
 
 def _truth(name: str, value: str) -> bool:

@@ -25,9 +25,9 @@ NAME = "firkin-oci"
 DEFAULT_ROOT = "/run/firkin-oci"
 GLOBAL_FLAGS = (
     ("debug", flags.SWITCH, "", "enable debug logging"),
-    ("log", flags.TEXT, "", "file to write the log to (default: standard error)"),
+    ("log", flags.PATH, "", "file to write the log to (default: standard error)"),
     ("log-format", flags.TEXT, "", "format of the log: text (default) or json"),
-    ("root", flags.TEXT, "", f"directory of the containers' state, on a tmpfs (default: {DEFAULT_ROOT})"),
+    ("root", flags.PATH, "", f"directory of the containers' state, on a tmpfs (default: {DEFAULT_ROOT})"),
     ("criu", flags.TEXT, "", "path to the criu program for checkpoint and restore (default: criu)"),
     ("systemd-cgroup", flags.SWITCH, "", 'cgroups are made by systemd; cgroupsPath is "slice:prefix:name"'),
     (
@@ -116,15 +116,15 @@ def _run(log: Log, options: flags.Options, name: str, words: list[str]) -> int:
         log.error(f"No help topic for '{name}'")
         return _UNKNOWN_COMMAND
     module = load(name)
-    given, arguments = flags.parse((*module.FLAGS, HELP), words)
+    least, most = module.ARGUMENTS
+    given, arguments = flags.parse((*module.FLAGS, HELP), words, anywhere=most < flags.ANY)
     if given.on("help"):
         print(_usage(name, module), end="")
         return 0
-    least, most = module.ARGUMENTS
     if not least <= len(arguments) <= most:
         wanted = f"exactly {least}" if least == most else f"a minimum of {least}"
         raise Invalid(f'{NAME}: "{name}" requires {wanted} argument(s)')
-    root = os.path.abspath(options.text("root") or _default_root())
+    root = options.text("root") or os.path.abspath(_default_root())
     rootless = own_users.rootless(options.text("rootless", "auto"))
     systemd, criu = options.on("systemd-cgroup"), options.text("criu", "criu")
     code: int = module.main(Context(log, root, systemd, rootless, criu, given, arguments))

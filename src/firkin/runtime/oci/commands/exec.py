@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from firkin.runtime.oci.flags import Options
     from firkin.runtime.oci.record import Record
 
-ARGUMENTS, WORDS = (1, 1 << 20), "<container-id> <command> [command options]  || -p process.json <container-id>"
+ARGUMENTS, WORDS = (1, flags.ANY), "<container-id> <command> [command options]  || -p process.json <container-id>"
 FLAGS = (
     ("console-socket", flags.TEXT, "", "unix socket that gets the master of the process's terminal"),
     ("cwd", flags.TEXT, "", "current working directory in the container"),
@@ -36,7 +36,7 @@ FLAGS = (
     ("additional-gids", flags.LIST, "g", "additional gids"),
     ("process", flags.TEXT, "p", "path to the process.json"),
     ("detach", flags.SWITCH, "d", "detach from the container's process"),
-    ("pid-file", flags.TEXT, "", "file to write the process id to"),
+    ("pid-file", flags.PATH, "", "file to write the process id to"),
     ("process-label", flags.TEXT, "", "SELinux label of the process"),
     ("apparmor", flags.TEXT, "", "AppArmor profile of the process"),
     ("no-new-privs", flags.SWITCH, "", "set the no new privileges value for the process"),

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firkin.runtime.oci.context import Context
 
-ARGUMENTS, WORDS = (1, 1 << 20), "<container-id> [ps options]"
+ARGUMENTS, WORDS = (1, flags.ANY), "<container-id> [ps options]"
 FLAGS = (("format", flags.TEXT, "f", "one of: table or json (default: table)"),)
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 ARGUMENTS, WORDS = (1, 1), "<container-id>"
 FLAGS = (
     *criu.COMMON,
-    ("bundle", flags.TEXT, "b", "path to the root of the bundle directory"),
+    ("bundle", flags.PATH, "b", "path to the root of the bundle directory"),
     ("detach", flags.SWITCH, "d", "detach from the container's process"),
-    ("pid-file", flags.TEXT, "", "file to write the process id to"),
+    ("pid-file", flags.PATH, "", "file to write the process id to"),
     ("no-subreaper", flags.SWITCH, "", "do not reap processes that the container leaves behind"),
 )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ARGUMENTS, WORDS = (0, 0), ""
 FLAGS = (
-    ("bundle", flags.TEXT, "b", "path to the root of the bundle directory"),
+    ("bundle", flags.PATH, "b", "path to the root of the bundle directory"),
     ("rootless", flags.SWITCH, "", "a configuration for a container of an ordinary user"),
 )
 _CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
