@@ -73,6 +73,21 @@ def test_a_terminal_in_the_foreground(runtime: Runtime, bundle: Bundle) -> None:
     assert lines[0] == lines[-1]
 
 
+def test_newlines_are_left_to_the_callers_terminal(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    """Output that goes to a file has none added; a terminal has its own carriage returns, once."""
+    bundle.config["process"]["terminal"] = True
+    bundle.sh("echo one; echo two").write()
+    words = " ".join(runtime.argv("run", "-b", str(bundle.path), "box"))
+    typescript = tmp_path / "typescript"
+    for command, wanted in ((f"{words} > {tmp_path}/out", b""), (words, b"one\r\ntwo\r\n")):
+        silent, _ = pipe = os.pipe()
+        subprocess.run(["script", "-qec", command, typescript], stdin=silent, stdout=subprocess.DEVNULL, timeout=60)
+        for fd in pipe:
+            os.close(fd)
+        assert wanted in typescript.read_bytes()
+    assert (tmp_path / "out").read_bytes() == b"one\ntwo\n"
+
+
 def test_the_hosts_terminal_is_not_handed_in(runtime: Runtime, bundle: Bundle) -> None:
     """Without a terminal of its own a container in the foreground has pipes, not the terminal it was started from."""
     bundle.sh("for n in 0 1 2; do readlink /proc/self/fd/$n | cut -d: -f1; done; [ -t 0 ] || echo none").write()

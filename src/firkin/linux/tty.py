@@ -6,6 +6,7 @@ Source: pty(7), ioctl_tty(2), ioctl_console(2), devpts in mount(8).
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import struct
@@ -13,6 +14,9 @@ import struct
 from firkin.linux import fs
 from firkin.linux.syscalls import call
 
+_TCGETS, _TCSETS = 0x5401, 0x5402
+_TERMIOS = struct.Struct("=4IB19s")  # input, output, control and local modes, line discipline, characters
+_ONLCR = 4
 _TIOCSCTTY, _TIOCSWINSZ, _TIOCSPTLCK, _TIOCGPTPEER = 0x540E, 0x5414, 0x40045431, 0x5441
 _FLAGS = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -32,6 +36,14 @@ def open_pty(root: int) -> tuple[int, int]:
 
 def set_size(fd: int, rows: int, columns: int) -> None:
     call("ioctl", fd, _TIOCSWINSZ, struct.pack("=HHHH", rows, columns, 0, 0))
+
+
+def leave_newlines(slave: int) -> None:
+    """Output passes without a carriage return being added to each; termios(3)."""
+    settings = ctypes.create_string_buffer(_TERMIOS.size)
+    call("ioctl", slave, _TCGETS, settings)
+    reading, writing, *others = _TERMIOS.unpack(settings.raw)
+    call("ioctl", slave, _TCSETS, _TERMIOS.pack(reading, writing & ~_ONLCR, *others))
 
 
 def control(slave: int) -> None:

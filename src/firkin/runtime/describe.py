@@ -192,7 +192,7 @@ def _identity(bounding: int, permitted: int, effective: int, inheritable: int, a
     return f"become that user, limited to capabilities {_listed(names)}{'' if permitted else ', starting with none'}"
 
 
-def _console(rows: int, columns: int) -> str:
+def _console(rows: int, columns: int, plain: bool = False) -> str:
     return f"open a terminal{f' of {rows} rows and {columns} columns' if rows and columns else ''} and attach to it"
 
 

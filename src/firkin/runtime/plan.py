@@ -61,6 +61,7 @@ class Launch(Value):
     and without pivot_root(2), which an initial ramdisk does not allow. `bind_devices`: show the host's nodes instead of
     making new ones, which only root of the machine may. `set_groups` off: its user namespace forbids that. `own_maps`: how an
     ordinary user maps ids, given if the launcher is one; then it has no privileges to make anything with for the child.
+    `plain_newlines`: its terminal's output goes to another terminal, which will add the carriage returns.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Launch(Value):
     bind_devices: bool = False
     set_groups: bool = True
     own_maps: Sequence[Step] | None = None
+    plain_newlines: bool = False
 
 
 def container_plan(config: Config, launch: Launch) -> Plan:
@@ -163,7 +165,8 @@ def _first_process(
     yield from (("sysctl", plan_process.sysctl_path(name), value) for name, value in linux.sysctl.items())
     yield from plan_files.hide(config)
     yield "pivot" if launch.pivot else "move-root", plan_files.root_propagation(linux)
-    yield from plan_process.terminal(first, "console")
+    yield from plan_process.terminal(first, "console", plain_newlines=launch.plain_newlines)
+    yield from plan_files.close_devices(config)
     filter_step = plan_seccomp.steps(launch.seccomp, _seccomp_flags(linux), _listener(config, launch))
     become = plan_process.become(first, launch.user, launch.groups, filter_step, launch.preserved, set_groups=launch.set_groups)
     yield from plan_hooks.with_start(become, config.hooks, launch.gate, launch.hook_state)

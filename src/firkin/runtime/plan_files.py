@@ -61,6 +61,13 @@ def hide(config: Config) -> Iterator[Step]:
     yield from (("mask", path) for path in config.linux.masked_paths)
 
 
+def close_devices(config: Config) -> Iterator[Step]:
+    """Make /dev read-only, where that is asked for, once its nodes are there and the terminal is."""
+    over = [mount_options.parse(one.options) for one in config.mounts if _target(one) == _DEV and one.type != "bind"]
+    if over and not over[-1].bind and _attributes(over[-1]) & mount.MOUNT_ATTR_RDONLY:
+        yield "mount-attributes", _DEV, mount.MOUNT_ATTR_RDONLY, 0, 0, False
+
+
 def root_propagation(linux: Linux) -> int:
     """For the finished root; 0 leaves it private."""
     return mount_options.PROPAGATION[linux.rootfs_propagation] if linux.rootfs_propagation else 0
@@ -86,11 +93,17 @@ def _new_filesystem(one: Mount, options: mount_options.MountOptions, label: str)
     """Nothing is mounted below it yet, so what is for the whole tree is for it alone."""
     context = [f"context={label}"] if label and one.type not in _UNLABELLED else []
     data = [*options.superblock, *options.data, *context]
-    attributes = options.set & ~options.recursive_clear | options.recursive_set
+    attributes = _attributes(options)
+    if _target(one) == _DEV:
+        attributes &= ~mount.MOUNT_ATTR_RDONLY  # not yet, see `close_devices`
     step = ("mount", one.type, one.source, one.destination, attributes, data, "dir")
     copy_up = options.copy_up and one.type == "tmpfs"
     allowed = _allowed_in_proc(one) if one.type != "proc" or _target(one) != "/proc" else ""
     return (*step, copy_up, allowed) if copy_up or allowed else step
+
+
+def _attributes(options: mount_options.MountOptions) -> int:
+    return options.set & ~options.recursive_clear | options.recursive_set
 
 
 def _bind(one: Mount, options: mount_options.MountOptions) -> Step:

@@ -38,6 +38,7 @@ def exec_plan(
     keyring: str = "",
     watched: bool = True,
     set_groups: bool = True,
+    plain_newlines: bool = False,
 ) -> Plan:
     """The plan of a process that joins a running container, whose first process the descriptor "pidfd" stands for.
 
@@ -45,9 +46,9 @@ def exec_plan(
     namespace; `left_out`: kinds (CLONE_NEW*) that it shares with an engine that may not enter its own (see
     `spec_linux.not_to_be_joined`); `keyring`: name of a session keyring to have instead of the launcher's; `watched`: some
     process in its pid namespace may trace others, so that nothing may be born there that still has anything of the host's.
-    If that is known not to be so, being born there at once spares a millisecond. `set_groups`: as in `Launch`. Limits, user and
-    privileges are set as for a first process; what makes joining dangerous, descriptors and memory of the host seen by the
-    container, `child.run` has shed before.
+    If that is known not to be so, being born there at once spares a millisecond. `set_groups`, `plain_newlines`: as in
+    `Launch`. Limits, user and privileges are set as for a first process; what makes joining dangerous, descriptors and memory
+    of the host seen by the container, `child.run` has shed before.
     """
     watched = watched or own_users or bool(left_out)
     kinds = _JOINED | (process.CLONE_NEWUSER if own_users else 0) | (process.CLONE_NEWTIME if own_clocks else 0)
@@ -63,7 +64,7 @@ def exec_plan(
         # Seen by the container from here on, so not before everything of the host's is out of its reach.
         *([("reborn", 3 + preserved)] if watched else []),
         ("setsid",),
-        *plan_process.terminal(added, "exec-console"),
+        *plan_process.terminal(added, "exec-console", plain_newlines=plain_newlines),
         *plan_process.become(
             added, user, groups, plan_seccomp.steps(seccomp, seccomp_flags, listener), preserved, set_groups=set_groups
         ),

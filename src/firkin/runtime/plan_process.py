@@ -54,11 +54,12 @@ def streams(process: Process, stdio: tuple[str, str, str]) -> Iterator[Step]:
         yield "stdio", *stdio
 
 
-def terminal(process: Process, operation: str) -> Iterator[Step]:
+def terminal(process: Process, operation: str, *, plain_newlines: bool = False) -> Iterator[Step]:
     """In the container's, because the terminal belongs to its devpts. `operation`: "console" or "exec-console"."""
     if process.terminal:
         size = process.console_size
-        yield operation, size.height if size else 0, size.width if size else 0
+        step = operation, size.height if size else 0, size.width if size else 0
+        yield (*step, True) if plain_newlines else step
 
 
 def become(

@@ -11,15 +11,15 @@ from firkin.linux import mount, null, tty
 from firkin.runtime.state import State
 
 
-def exec_console(state: State, rows: int, columns: int) -> None:
-    """A new terminal of the container's own; the launcher gets the master."""
-    slave = _new_terminal(state, rows, columns)
+def exec_console(state: State, rows: int, columns: int, plain: bool = False) -> None:
+    """A new terminal of the container's own; the launcher gets the master. `plain`: newlines are left as they are."""
+    slave = _new_terminal(state, rows, columns, plain)
     os.close(slave)
 
 
-def console(state: State, rows: int, columns: int) -> None:
+def console(state: State, rows: int, columns: int, plain: bool = False) -> None:
     """The same for a container's first process: /dev/console is this terminal too."""
-    slave = _new_terminal(state, rows, columns)
+    slave = _new_terminal(state, rows, columns, plain)
     tree = mount.tree(slave, recursive=False)
     place = state.place("/dev/console", "file")
     mount.attach(tree, place)
@@ -27,8 +27,10 @@ def console(state: State, rows: int, columns: int) -> None:
         os.close(fd)
 
 
-def _new_terminal(state: State, rows: int, columns: int) -> int:
+def _new_terminal(state: State, rows: int, columns: int, plain: bool) -> int:
     master, slave = tty.open_pty(state.root)
+    if plain:
+        tty.leave_newlines(slave)
     if rows and columns:
         tty.set_size(master, rows, columns)
     tty.control(slave)

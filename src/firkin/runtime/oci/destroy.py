@@ -26,14 +26,14 @@ def end(one: Record) -> None:
     """Kill what runs in it, and wait until it does no more."""
     if one.cgroup_path and not one.own_pids and not one.cgroup_shared:  # else the kernel ends them all with the first
         one.cgroups.kill(one.cgroup_path)
-    if not record.alive(one):
-        return
-    pidfd = record.open_process(one)
-    process.pidfd_send_signal(pidfd, _SIGKILL)
-    if one.cgroup_path and record.frozen(one):
+    pidfd = record.open_process(one) if record.alive(one) else -1
+    if pidfd >= 0:
+        process.pidfd_send_signal(pidfd, _SIGKILL)
+    if one.cgroup_path and record.frozen(one):  # as long as it is, nobody in it can end
         one.cgroups.thaw(one.cgroup_path)
-    await_exit(pidfd)
-    os.close(pidfd)
+    if pidfd >= 0:
+        await_exit(pidfd)
+        os.close(pidfd)
 
 
 def await_exit(pidfd: int) -> None:

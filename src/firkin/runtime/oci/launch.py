@@ -112,6 +112,7 @@ def _spawn(context: Context, directory: Directory, bundled: Bundle, record: Reco
             bind_devices=ordinary or process.in_user_namespace(),
             set_groups=not own_users.forbids_groups(linux),
             own_maps=own_users.map_steps(linux) if ordinary else None,
+            plain_newlines=not streams.console_socket,
         ),
     )
     try:

@@ -50,8 +50,9 @@ class Streams:
         """`process`, told of the sockets that were handed to it, its terminal as large as the one it appears in."""
         if process and self._listen:
             process = process.replace(env=(*process.env, f"LISTEN_FDS={self._listen}", "LISTEN_PID=1"))
-        if process and process.terminal and not self.console_socket and not process.console_size and os.isatty(0):
-            size = os.get_terminal_size(0)
+        own = next((fd for fd in (2, 1, 0) if os.isatty(fd)), -1)
+        if process and process.terminal and not self.console_socket and not process.console_size and own >= 0:
+            size = os.get_terminal_size(own)
             process = process.replace(console_size=ConsoleSize(height=size.lines, width=size.columns))
         return process
 

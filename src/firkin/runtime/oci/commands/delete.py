@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from firkin.errors import Conflict, NotFound
-from firkin.runtime.oci import destroy, flags
+import os
+
+from firkin.errors import Conflict, FirkinError, Internal, NotFound
+from firkin.runtime.oci import destroy, flags, groups
 from firkin.runtime.oci.record import CREATED, STOPPED, Directory
 
 TYPE_CHECKING = False
@@ -19,8 +21,9 @@ def main(context: Context) -> int:
     force = context.options.on("force")
     try:
         record = directory.load()
-    except NotFound:
-        directory.remove()  # what a command that was killed may have left
+    except (NotFound, Internal) as error:
+        if force or isinstance(error, NotFound):
+            _remove_remains(context, directory)
         if force:
             return 0
         raise
@@ -31,3 +34,16 @@ def main(context: Context) -> int:
     destroy.end(record)
     destroy.remove(directory, record, context.log)
     return 0
+
+
+def _remove_remains(context: Context, directory: Directory) -> None:
+    """What a command that was killed has left without a record. Its child has ended with it, so a group that was made for it
+    is empty; one with somebody in it is somebody else's."""
+    try:
+        place = groups.place(directory.config(), context.id, context.systemd)
+        if not place.cgroups.processes(place.path):
+            place.cgroups.remove(place.path)
+    except (FirkinError, OSError):  # there is no configuration, or nothing that it says is to be found
+        pass
+    if os.path.isdir(directory.path):
+        directory.remove()

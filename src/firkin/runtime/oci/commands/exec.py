@@ -89,6 +89,7 @@ def _spawn(context: Context, record: Record, config: Config, process: Process, s
         own_users=record.own_users,
         own_clocks=any(one.type == "time" for one in linux.namespaces),
         preserved=streams.preserved,
+        plain_newlines=not streams.console_socket,
         left_out=own_users.not_to_be_joined(linux),
         keyring="_ses." + record.id,
         set_groups=not userns.forbids_groups(record.pid),

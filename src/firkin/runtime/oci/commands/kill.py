@@ -7,7 +7,7 @@ import os
 from firkin.errors import Conflict, Invalid
 from firkin.linux import process
 from firkin.runtime.oci import flags
-from firkin.runtime.oci.record import PAUSED, STOPPED, Directory, open_process
+from firkin.runtime.oci.record import STOPPED, Directory, frozen, open_process
 from firkin.runtime.oci.signals import number_of
 
 TYPE_CHECKING = False
@@ -36,13 +36,12 @@ def main(context: Context) -> int:
         pidfd = open_process(record)
         process.pidfd_send_signal(pidfd, number)
         os.close(pidfd)
-    if number == _SIGKILL and status == PAUSED:
+    if number == _SIGKILL and record.cgroup_path and frozen(record):
         record.cgroups.thaw(record.cgroup_path)
     return 0
 
 
 def _kill_all(record: Record, number: int) -> None:
-    """Frozen meanwhile, so that nobody forks out of reach."""
     if not record.cgroup_path or not record.cgroups.exists(record.cgroup_path):
         return
     for pid in record.cgroups.processes(record.cgroup_path):
