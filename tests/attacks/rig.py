@@ -50,9 +50,9 @@ class Rig:
         """`firkin run --rm`; fails only if told to `check`."""
         return self.engine.firkin("run", "--rm", *words, **{"check": False, **options})
 
-    def shell(self, script: str, *flags: str) -> str:
+    def shell(self, script: str, *flags: str, image: str = IMAGE) -> str:
         """What a shell says, on both streams."""
-        done = self.run(*flags, IMAGE, "sh", "-c", f"exec 2>&1\n{script}")
+        done = self.run(*flags, image, "sh", "-c", f"exec 2>&1\n{script}")
         assert done.returncode in (0, 1), done.stderr
         return done.stdout
 

@@ -13,6 +13,7 @@ import pytest
 from firkin.linux import inotify
 from tests.attacks.rig import IMAGE, Rig, swapping
 from tests.attacks.test_copying import get
+from tests.lab import wait_until
 
 _IN_OPEN = 0x20
 CHURN = """
@@ -36,8 +37,8 @@ def test_what_changes_meanwhile_is_left_out_or_cut(rig: Rig) -> None:
 
 @pytest.mark.parametrize("path", ["/t/queue", "/t/huge", "/t/memory", "/t"])
 def test_a_file_that_never_ends(rig: Rig, path: str) -> None:
-    """A queue nobody writes to, a device, a file of exbibytes: no copy waits for ever, and the first two are packed as what they are."""
-    script = "mkdir /t; mkfifo /t/queue; mknod /t/memory c 1 5; truncate -s 4E /t/huge; sleep 1000"
+    """A queue nobody writes to, a device, a file of tebibytes: no copy waits for ever, and the first two are packed as what they are."""
+    script = "mkdir /t; mkfifo /t/queue; mknod /t/memory c 1 5; truncate -s 8796093022208 /t/huge; sleep 1000"
     with rig.held(IMAGE, "sh", "-c", script) as container:
         time.sleep(0.2)
         connection = rig.engine.api()
@@ -46,6 +47,38 @@ def test_a_file_that_never_ends(rig: Rig, path: str) -> None:
         assert reply.status in (200, 404) and len(reply.read(1 << 20)) <= 1 << 20
         connection.close()
         assert rig.alive()
+
+
+# As large as the file system lets it be, and in the middle of it four bytes.
+GIANT = """
+mkdir /t; truncate -s 4611686018427387904 /t/giant 2>/dev/null || truncate -s 8796093022208 /t/giant
+printf word | dd of=/t/giant bs=1 seek=3000000000 conv=notrunc 2>/dev/null; echo made; sleep 1000
+"""
+LOOK = "stat -c '%s %b' /t/giant; dd if=/t/giant bs=1 skip=3000000000 count=4 2>/dev/null"
+
+
+def test_a_giant_of_holes_is_copied_as_one(rig: Rig, tmp_path: Path) -> None:
+    """Otherwise it would fill the host's disk, or the time until the end of days."""
+    with rig.held(IMAGE, "sh", "-c", GIANT) as container:
+        wait_until(lambda: "made" in rig.logs(container))
+        size, blocks, word = rig.engine.firkin("exec", container, "sh", "-c", LOOK).stdout.split()
+        assert int(size) >= 8 << 40 and int(blocks) < 100 and word == "word"
+        assert "A /t/giant" in rig.engine.firkin("diff", container).stdout
+        for archive in (get(rig, container, "/t/giant")[1], rig.engine.firkin("export", container, text=False).stdout):
+            assert len(archive) < 64 << 20
+            with tarfile.open(fileobj=BytesIO(archive)) as tar:
+                giant = next(member for member in tar if member.name in ("giant", "t/giant"))
+                assert giant.size == int(size)
+                assert giant.sparse and sum(length for _, length in giant.sparse) < 1 << 20
+        rig.engine.firkin("cp", f"{container}:/t/giant", str(tmp_path))
+        assert (tmp_path / "giant").stat().st_size == int(size) and (tmp_path / "giant").stat().st_blocks < 100
+        rig.engine.firkin("commit", container, "giant:1")
+    try:
+        for flags in ([], ["-vgiant:/t"]):  # with a volume that begins with what the image has there
+            assert rig.shell(LOOK, *flags, image="giant:1").split() == [size, blocks, word]
+    finally:
+        rig.engine.firkin("volume", "rm", "giant")
+        rig.engine.firkin("rmi", "giant:1")
 
 
 def test_a_file_swapped_for_a_device_is_not_opened(rig: Rig, tmp_path: Path) -> None:

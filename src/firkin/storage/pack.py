@@ -2,7 +2,8 @@
 
 Invariant: the same tree gives the same bytes: names in byte order, no clock, no user names. Nothing outside the start is
 read, whatever symlinks the tree holds and whoever changes it meanwhile: a file that grows is cut at the size announced, one
-that shrinks is filled with zeros, one that has gone or become something else is left out.
+that shrinks is filled with zeros, one that has gone or become something else is left out. Large holes stay holes: a file may
+claim exbibytes, and hold nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import os
 import stat
 from collections.abc import Callable
 
-from firkin.storage import attributes, tar_header, tar_writer
+from firkin.errors import Invalid
+from firkin.linux import holes
+from firkin.storage import attributes, tar_header, tar_sparse, tar_writer
 from firkin.storage.lookup import is_opaque
 from firkin.storage.tar_header import Entry
 from firkin.storage.tree import is_whiteout
@@ -97,20 +100,36 @@ class Packer:
         if found.info.st_nlink > 1:
             self._links[inode] = name
         try:
-            entry = _entry(found._replace(info=os.fstat(fd)), tar_header.FILE, name)
+            info = os.fstat(fd)
+            entry = _entry(found._replace(info=info), tar_header.FILE, name)
             entry.xattrs = attributes.xattrs(fd)
+            if holes.may_be_in(info):
+                entry.sparse = _runs(fd, entry)
             self._write(tar_writer.header(entry))
-            self._data(fd, entry.size)
+            self._data(fd, entry)
         finally:
             os.close(fd)
 
-    def _data(self, fd: int, size: int) -> None:
-        left = size
-        while left:
-            data = os.read(fd, min(left, _CHUNK)) or bytes(min(left, _CHUNK))
-            self._write(data)
-            left -= len(data)
-        self._write(tar_writer.padding(size))
+    def _data(self, fd: int, entry: Entry) -> None:
+        stored = 0
+        for offset, length in entry.sparse if entry.sparse is not None else [(0, entry.size)]:
+            stored += length
+            while length:
+                data = os.pread(fd, min(length, _CHUNK), offset) or bytes(min(length, _CHUNK))
+                self._write(data)
+                offset += len(data)
+                length -= len(data)
+        self._write(tar_writer.padding(stored))
+
+
+def _runs(fd: int, entry: Entry) -> tar_sparse.Runs | None:
+    """Where its data is; None if it has no holes to speak of. Raises `Invalid` where that is more than a reader would take."""
+    runs: tar_sparse.Runs = []
+    for run in holes.data_runs(fd, entry.size):
+        if len(runs) == tar_sparse.MAX_RUNS - 1:
+            raise Invalid(f"pack {tar_header.show(entry.name)}: its data lies in more than {tar_sparse.MAX_RUNS} places")
+        runs.append(run)
+    return None if runs == [(0, entry.size)] else runs
 
 
 def _open(found: Found, flags: int) -> int | None:

@@ -7,11 +7,11 @@ below get those files, both as overlay's own copy-up would have done had the arc
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Sequence
 
 from firkin.errors import Invalid
+from firkin.linux import holes
 from firkin.storage import attributes
 from firkin.storage.lookup import lookup
 from firkin.storage.tar_header import show
@@ -75,8 +75,7 @@ def _copy_up(tree: Tree, below: Sequence[str], path: bytes) -> None:
             open(f"/proc/self/fd/{source}", "rb") as original,
             open(os.open(name, _NEW_FILE, 0o600, dir_fd=tree.directory(above)), "wb") as copy,
         ):
-            shutil.copyfileobj(original, copy, 1 << 20)
-            copy.flush()
+            holes.copy(original.fileno(), copy.fileno())
             attributes.copy(original.fileno(), copy.fileno())
     finally:
         os.close(source)

@@ -1,7 +1,8 @@
 """Tar headers to write: ustar, with a pax header before it for whatever ustar cannot say.
 
 Invariant: equal entries give equal bytes, so that a layer packed twice has one digest.
-Source: POSIX.1-2017 `pax`; star's SCHILY.xattr keys, which every reader of images knows.
+Source: POSIX.1-2017 `pax`; star's SCHILY.xattr keys, which every reader of images knows; GNU tar manual, "Storing Sparse
+Files" (pax 1.0, which GNU tar, libarchive, Go and Python read).
 """
 
 from __future__ import annotations
@@ -9,14 +10,35 @@ from __future__ import annotations
 from firkin.storage.tar_header import BLOCK, DIRECTORY, PAX, Entry
 
 END = bytes(2 * BLOCK)
+_CONDENSED = b"GNUSparseFile.0/"
 _LARGEST = {8: 0o7777777, 12: 0o77777777777}  # what an octal field of so many bytes holds
 
 
 def header(entry: Entry) -> bytes:
-    """The block or blocks that announce `entry`; its data and their padding follow. Times are cut to whole seconds,
-    as Docker's own layers have them."""
+    """The block or blocks that announce `entry`; its data and their padding follow: of a sparse one, that of each run. Times
+    are cut to whole seconds, as Docker's own layers have them."""
+    if entry.sparse is not None:
+        return _sparse(entry, entry.sparse)
+    return _plain(entry, {})
+
+
+def _sparse(entry: Entry, runs: list[tuple[int, int]]) -> bytes:
+    """The map is the beginning of the data. The name is one that a reader without an idea of all this may well make."""
+    numbers = [len(runs) + 1, *(number for run in runs for number in run), entry.size, 0]
+    text = b"".join(b"%d\n" % number for number in numbers)
+    about = Entry(
+        _CONDENSED + entry.name.rpartition(b"/")[2][:80], entry.kind, entry.mode, entry.uid, entry.gid, 0, entry.mtime
+    )
+    about.xattrs = entry.xattrs
+    about.size = len(text) + len(padding(len(text))) + sum(length for _, length in runs)
+    more = {b"major": b"1", b"minor": b"0", b"name": entry.name, b"realsize": b"%d" % entry.size}
+    return _plain(about, {b"GNU.sparse." + key: value for key, value in more.items()}) + text + padding(len(text))
+
+
+def _plain(entry: Entry, more: dict[bytes, bytes]) -> bytes:
+    """With `more` records in the pax header."""
     name = entry.name + b"/" if entry.kind == DIRECTORY and not entry.name.endswith(b"/") else entry.name
-    records = {b"SCHILY.xattr." + key: value for key, value in entry.xattrs.items()}
+    records = more | {b"SCHILY.xattr." + key: value for key, value in entry.xattrs.items()}
     prefix, short = _split(name)
     if len(short) > 100:
         records[b"path"] = name
