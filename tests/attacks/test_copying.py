@@ -92,6 +92,25 @@ def test_cp_of_a_stopped_container_with_hostile_volumes(rig: Rig, volume: Path) 
     assert rig.secret.read_text() == SECRET and set(os.listdir(rig.dir)) == before
 
 
+def test_cp_of_a_stopped_container_reaches_no_more_of_a_volume_than_it_has(rig: Rig) -> None:
+    """It has a part of one (`volume-subpath`), which somebody else who has the whole can exchange for a link."""
+    whole = ["--mount", "type=volume,source=shared,target=/v"]
+    rig.shell("mkdir /v/part; echo inside > /v/part/file; echo others > /v/file", *whole)
+    mount = "type=volume,source=shared,target=/v,volume-subpath=part"
+    name = rig.engine.firkin("create", "--mount", mount, IMAGE, "true").stdout.strip()
+    try:
+        status, body = get(rig, name, "/v/.")
+        assert status == 200 and b"inside" in body and b"others" not in body
+        assert put(rig, name, "/v", archive("new", b"content")) == 200
+        assert rig.shell("ls /v /v/part", *whole).split() == ["/v:", "file", "part", "/v/part:", "file", "new"]
+        rig.shell(f"mv /v/part /v/kept; ln -s {rig.dir} /v/part", *whole)
+        status, body = get(rig, name, "/v/secret")
+        assert status in (400, 404) and SECRET.encode() not in body
+    finally:
+        rig.engine.firkin("rm", name)
+        rig.engine.firkin("volume", "rm", "shared")
+
+
 # --- libraries -----------------------------------------------------------------------------------------------------
 LIBRARIES = (
     "x86_64-linux-gnu/libnss_files.so.2", "x86_64-linux-gnu/libnss_dns.so.2", "x86_64-linux-gnu/libgcc_s.so.1",

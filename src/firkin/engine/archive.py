@@ -6,9 +6,11 @@ Source: Docker Engine API, `/containers/{id}/archive`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 
 from firkin.engine.engine import Engine
+from firkin.engine.mounts import open_subpaths, with_subpaths
 from firkin.engine.table import Entry
 from firkin.errors import FirkinError, NotFound
 from firkin.storage import archive as files
@@ -18,19 +20,21 @@ from firkin.storage.archive import PathStat, Root
 async def stat(engine: Engine, ref: str, path: str) -> PathStat:
     """What is at `path`; raises `NotFound`."""
     entry = engine.containers.find(ref)
-    try:
-        return await files.stat_path(_root(engine, entry), path)
-    except NotFound:
-        raise _missing(ref, path) from None
+    with _root(engine, entry) as root:
+        try:
+            return await files.stat_path(root, path)
+        except NotFound:
+            raise _missing(ref, path) from None
 
 
 async def get(engine: Engine, ref: str, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
     """What is at `path`, and it as a tar stream."""
     entry = engine.containers.find(ref)
-    try:
-        found = await files.read_archive(_root(engine, entry), path)
-    except NotFound:
-        raise _missing(ref, path) from None
+    with _root(engine, entry) as root:
+        try:
+            found = await files.read_archive(root, path)
+        except NotFound:
+            raise _missing(ref, path) from None
     engine.events.container("archive-path", entry.record)
     return found
 
@@ -41,18 +45,25 @@ async def put(
     """Unpack a tar stream into the directory `path`; `copy_owner`: all of it belongs to the container's user."""
     entry = engine.containers.find(ref)
     user = entry.record.config.user if copy_owner else ""
-    try:
-        await files.write_archive(_root(engine, entry), path, chunks, keep_kinds=keep_kinds, user=user)
-    except NotFound:
-        raise _missing(ref, path) from None
+    with _root(engine, entry) as root:
+        try:
+            await files.write_archive(root, path, chunks, keep_kinds=keep_kinds, user=user)
+        except NotFound:
+            raise _missing(ref, path) from None
     engine.events.container("extract-to-dir", entry.record)
 
 
-def _root(engine: Engine, entry: Entry) -> Root:
+@contextmanager
+def _root(engine: Engine, entry: Entry) -> Iterator[Root]:
+    """Parts of volumes are open for as long as it takes a worker to start. Raises `NotFound` for one that has gone."""
     if entry.live:
-        return files.running(entry.live.pidfd, own_users=entry.record.id_maps is not None)
-    binds = [(mount.source, mount.destination, not mount.read_write) for mount in entry.record.mounts if mount.type != "tmpfs"]
-    return engine.snapshots.root(entry.id, binds, entry.record.host.readonly_rootfs)
+        yield files.running(entry.live.pidfd, own_users=entry.record.id_maps is not None)
+        return
+    with ExitStack() as closing:
+        parts = {f"fd:{name}": fd for name, fd in open_subpaths(engine, entry.record.mounts, closing).items()}
+        mounts = [mount for mount in with_subpaths(entry.record.mounts) if mount.type != "tmpfs"]
+        binds = [(parts.get(mount.source, mount.source), mount.destination, not mount.read_write) for mount in mounts]
+        yield engine.snapshots.root(entry.id, binds, entry.record.host.readonly_rootfs)
 
 
 def _missing(ref: str, path: str) -> FirkinError:

@@ -20,9 +20,12 @@ View = dict[str, Any]
 """Which root to enter (a dictionary because it crosses to another process):
 {"pidfd": number, "own_users": bool}: the one of that process, mounts and all, as root of its user namespace if it has one;
 {"directory": path}: that directory;
-{"staging": path, "lowers": [top first], "upper": path or "", "work": path or "", "binds": [(source, target, read-only)],
-"read_only": bool}: the overlay of these, mounted on the directory `staging` as far as this process can see, with the binds.
+{"staging": path, "lowers": [top first], "upper": path or "", "work": path or "", "binds": [`Bind`], "read_only": bool}: the
+overlay of these, mounted on the directory `staging` as far as this process can see, with the binds.
 """
+
+Bind = tuple[str | int, str, bool]
+"""What to show where, and whether it is read-only. The source is a path of the host's, or a mount open and attached nowhere."""
 
 
 def enter(view: View) -> None:
@@ -80,8 +83,8 @@ def _merged(view: View) -> int:
     return root
 
 
-def _bind(root: int, source: str, target: str, read_only: bool) -> None:
-    tree = mount.tree(source, recursive=True)
-    place = fs.make_in_root(root, target, "dir" if os.path.isdir(source) else "file")
+def _bind(root: int, source: str | int, target: str, read_only: bool) -> None:
+    tree = source if isinstance(source, int) else mount.tree(source, recursive=True)
+    place = fs.make_in_root(root, target, "dir" if fs.kind_of(tree) == fs.S_IFDIR else "file")
     attributes = mount.MOUNT_ATTR_RDONLY if read_only else 0
     mount.attach_with(tree, place, [(attributes, 0, 0, True)])

@@ -17,6 +17,7 @@ from firkin.paths import Layout
 from firkin.storage import attributes
 from firkin.storage.archive import Root
 from firkin.storage.changes import Change, changes
+from firkin.storage.confine import Bind
 from firkin.storage.files import make_top_directory
 from firkin.storage.init_layer import make_init_layer
 from firkin.storage.layers import LayerRecord, Layers
@@ -115,9 +116,9 @@ class Snapshots:
         found = self.mount(container_id)
         return changes(found.upper, found.lowers)
 
-    def root(self, container_id: str, binds: Sequence[tuple[str, str, bool]] = (), read_only: bool = False) -> Root:
-        """The root of a container that does not run, for the functions of `archive`. `binds` are the mounts to show in it
-        as (host path, container path, read-only); raises `NotFound`."""
+    def root(self, container_id: str, binds: Sequence[Bind] = (), read_only: bool = False) -> Root:
+        """The root of a container that does not run, for the functions of `archive`. `binds` are the mounts to show in it;
+        raises `NotFound`."""
         found = self.mount(container_id)
         return Root(
             {
@@ -127,7 +128,8 @@ class Snapshots:
                 "work": found.work,
                 "binds": list(binds),
                 "read_only": read_only,
-            }
+            },
+            tuple(source for source, _, _ in binds if isinstance(source, int)),
         )
 
     def export(self, container_id: str) -> AsyncIterator[bytes]:
