@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import tarfile
 import time
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from firkin.linux import inotify
+from firkin.linux import copy_up, inotify
 from tests.attacks.rig import IMAGE, Rig, swapping
 from tests.attacks.test_copying import get
 from tests.lab import wait_until
@@ -100,3 +103,52 @@ def test_a_file_swapped_for_a_device_is_not_opened(rig: Rig, tmp_path: Path) -> 
         assert os.read(watch, 4096)  # one of them was the node: it would have been seen
     finally:
         os.close(watch)
+
+
+@pytest.mark.parametrize("swapped", ["a queue", "a device", "a link", "a directory"])
+def test_a_file_swapped_while_a_file_system_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swapped: str) -> None:
+    """A tmpfs that begins with what it covers (`tmpcopyup`): whoever shares the bundle's root exchanges a file as soon as it has
+    been looked at. Whatever was there in the first place is copied; nothing is waited for, nothing else opened."""
+    source, target, other = tmp_path / "source", tmp_path / "target", tmp_path / "other"
+    for directory in (source, target):
+        directory.mkdir()
+    (source / "file").write_text("plain")
+    make = {
+        "a queue": lambda: os.mkfifo(other),
+        "a device": lambda: os.mknod(other, 0o20666, os.makedev(10, 9999)),
+        "a link": lambda: other.symlink_to("/etc/passwd"),
+        "a directory": other.mkdir,
+    }
+    make[swapped]()
+    for call in ("lstat", "fstat"):
+        monkeypatch.setattr(copy_up.os, call, _swapping_once(getattr(os, call), source / "file", other))
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(20)
+    try:
+        fds = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (source, target, Path("/proc"))]
+        copy_up.copy_tree(*fds)
+    finally:
+        signal.alarm(0)
+        for fd in fds:
+            os.close(fd)
+    assert (target / "file").read_text() == "plain"
+    assert (source / "file").is_fifo() == (swapped == "a queue") and other.read_text() == "plain"
+
+
+def _swapping_once(call: Callable[..., os.stat_result], one: Path, other: Path) -> Callable[..., os.stat_result]:
+    """`call`; the first time that it is of the file `one`, the two names are exchanged afterwards."""
+    waiting, inode = [True], one.stat().st_ino
+
+    def called(*arguments: Any, **options: Any) -> os.stat_result:
+        status = call(*arguments, **options)
+        if waiting and status.st_ino == inode:
+            waiting.clear()
+            for old, new in ((one, "aside"), (other, one), (one.parent.parent / "aside", other)):
+                os.rename(old, one.parent.parent / new)
+        return status
+
+    return called
+
+
+def _too_long(number: int, frame: object) -> None:
+    raise TimeoutError

@@ -37,7 +37,7 @@ def mount_filesystem(
     place = _plain_place(state, target, create) if plain else mountpoints.find(state, target, create, allowed)
     new = mount.filesystem(fstype, source, attributes & ~mount.MOUNT_ATTR_RDONLY if copy_up else attributes, options)
     if copy_up:
-        _copy_up(place, new, attributes)
+        _copy_up(state, place, new, attributes)
     mount.attach(new, place)
     os.close(new)
     os.close(place)
@@ -50,9 +50,9 @@ def mount_made(state: State, name: str, target: str) -> None:
     os.close(place)
 
 
-def _copy_up(place: int, new: int, attributes: int) -> None:
+def _copy_up(state: State, place: int, new: int, attributes: int) -> None:
     source, target = (os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=one) for one in (place, new))
-    copy_tree(source, target)
+    copy_tree(source, target, state.proc)
     os.close(source)
     os.close(target)
     if attributes & mount.MOUNT_ATTR_RDONLY:
