@@ -14,6 +14,15 @@ DEFAULT_EXEC_ROOT = "/run/firkin"
 DEFAULT_HOST = "unix:///run/firkin/firkin.sock"
 
 
+def text_of(path: str) -> str:
+    """A text file of the machine's; "" where there is none, or none for us to read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
 @dataclass(frozen=True)
 class Layout:
     """The two roots of one engine and all that lies under them. Every member is an absolute path."""

@@ -13,7 +13,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from firkin.errors import Internal
-from firkin.model import Container, Endpoint, LogRequest
+from firkin.model import Container, Endpoint, LogEntry, LogRequest
 from firkin.network.dns import NameServer
 from firkin.network.model import Network
 from firkin.network.names import Directory, Member
@@ -65,10 +65,14 @@ LINES = b"".join(
 def test_logs(data: bytes, tail: int | None) -> None:
     """Whatever is in a log's file, reading it yields the entries there are, at most as many as were asked for, passing over
     what is none."""
+
+    async def read(path: str) -> list[LogEntry]:
+        return [entry async for entry in logfile.read(path, LogRequest(stdout=True, stderr=True, tail=tail))]
+
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
-        entries = list(logfile.read(file.name, LogRequest(stdout=True, stderr=True, tail=tail)))
+        entries = asyncio.run(read(file.name))
     assert len(entries) <= (data.count(b"\n") if tail is None else tail)
     assert all(entry.stream in ("stdout", "stderr") and isinstance(entry.data, bytes) for entry in entries)
 

@@ -145,7 +145,7 @@ async def test_rotation(tmp_path: Path) -> None:
         directory = os.path.dirname(herded.log_path("c"))
         assert sorted(os.listdir(directory)) == ["c", "c.1", "c.2"]
         assert all(os.path.getsize(os.path.join(directory, name)) < 70_000 for name in os.listdir(directory))
-        numbers = [int(entry.data) for entry in read(herded.log_path("c"), LogRequest())]
+        numbers = [int(entry.data) async for entry in read(herded.log_path("c"), LogRequest())]
         assert numbers == list(range(numbers[0], 4100))
         assert len(numbers) > 400
 

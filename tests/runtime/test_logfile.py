@@ -28,7 +28,14 @@ class Written:
             self.writer.append(encode([b"%d\n" % number], "stderr" if number % 2 else "stdout", number * 10**9 + 5))
 
     def read(self, **request: int | bool) -> list[int]:
-        return [int(entry.data) for entry in read(self.path, LogRequest(**request))]  # type: ignore[arg-type]
+        return [int(entry.data) for entry in entries(self.path, LogRequest(**request))]  # type: ignore[arg-type]
+
+
+def entries(path: str, request: LogRequest) -> list[LogEntry]:
+    async def gather() -> list[LogEntry]:
+        return [entry async for entry in read(path, request)]
+
+    return asyncio.run(gather())
 
 
 @pytest.fixture
@@ -40,20 +47,20 @@ def written(tmp_path: Path) -> Iterator[Written]:
 
 def test_entries_have_all_their_parts(written: Written) -> None:
     written.write(7)
-    assert list(read(written.path, LogRequest())) == [LogEntry("stderr", 7_000_000_005, b"7\n")]
+    assert entries(written.path, LogRequest()) == [LogEntry("stderr", 7_000_000_005, b"7\n")]
 
 
-def test_a_writer_faster_than_its_reader_is_not_followed(written: Written) -> None:
+async def test_a_writer_faster_than_its_reader_is_not_followed(written: Written) -> None:
     written.write(0)
     seen = []
-    for entry in read(written.path, LogRequest()):
+    async for entry in read(written.path, LogRequest()):
         seen.append(int(entry.data))
         written.write(len(seen))
     assert seen == [0]
 
 
 def test_no_file_no_entries(tmp_path: Path) -> None:
-    assert list(read(str(tmp_path / "none"), LogRequest(tail=3))) == []
+    assert entries(str(tmp_path / "none"), LogRequest(tail=3)) == []
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def auto(users: Users, name: str, last: IdMaps | None = None, remembered: tuple[
 
 
 def test_what_is_held_is_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("firkin.engine.users.read_ids", lambda path: "somebody:1879048192:100\n")
+    monkeypatch.setattr("firkin.engine.users.text_of", lambda path: "somebody:1879048192:100\n")
     users = Users()
     first, second = auto(users, "a"), auto(users, "b")
     assert first.users == ((0, 0x70000000 + 100, 65536),) and second.users == ((0, 0x70000000 + 100 + 65536, 65536),)
@@ -91,7 +91,7 @@ def test_what_is_held_is_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_small_pool_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("firkin.engine.users.read_ids", lambda path: "firkin:100000:131072\n")
+    monkeypatch.setattr("firkin.engine.users.text_of", lambda path: "firkin:100000:131072\n")
     users = Users()
     first = auto(users, "a")
     assert auto(users, "b", remembered=(IdMaps(((0, 165536, 65536),), ((0, 165536, 65536),)),)) != first  # it waives

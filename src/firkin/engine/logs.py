@@ -24,7 +24,7 @@ async def read(engine: Engine, ref: str, request: LogRequest) -> AsyncIterator[L
         raise Unsupported("configured logging driver does not support reading")
     path = engine.layout.container_log(entry.id)
     if not request.follow:
-        return logfile.read_aside(path, request)
+        return logfile.read(path, request)
     return logfile.follow(path, request, lambda: not is_up(entry.record))
 
 

@@ -9,9 +9,10 @@ import grp
 import pwd
 import subprocess
 
-from firkin.engine.users import SUBGID, SUBUID, Users, read_ids
+from firkin.engine.users import SUBGID, SUBUID, Users
 from firkin.errors import Invalid, Unavailable
 from firkin.model import IdMaps
+from firkin.paths import text_of
 from firkin.runtime import id_maps
 
 _DEFAULT_USER = "dockremap"  # Docker's: its ranges are taken over
@@ -36,8 +37,8 @@ def remapped(setting: str) -> IdMaps | None:
     group_name = _group(group or account.pw_name)
     if account.pw_uid == 0:
         raise Invalid(f"userns-remap {setting}: root cannot be remapped to itself")
-    users = id_maps.subordinate(read_ids(SUBUID), {account.pw_name, str(account.pw_uid)})
-    groups = id_maps.subordinate(read_ids(SUBGID), {group_name, account.pw_name})
+    users = id_maps.subordinate(text_of(SUBUID), {account.pw_name, str(account.pw_uid)})
+    groups = id_maps.subordinate(text_of(SUBGID), {group_name, account.pw_name})
     for found, path, name in ((users, SUBUID, account.pw_name), (groups, SUBGID, group_name)):
         if not found:
             raise Invalid(f"userns-remap {setting}: no subordinate ids for {name} in {path}")
@@ -68,7 +69,7 @@ def _ensure_default_user() -> None:
     except KeyError:
         _run("useradd", "--system", "--no-create-home", "--user-group", "--shell", "/bin/false", _DEFAULT_USER)
     for path, flag in ((SUBUID, "--add-subuids"), (SUBGID, "--add-subgids")):
-        content = read_ids(path)
+        content = text_of(path)
         if not id_maps.subordinate(content, [_DEFAULT_USER]):
             first = max((start + count for start, count in id_maps.everybodys(content)), default=_LOWEST)
             _run("usermod", flag, f"{first}-{first + _SIZE - 1}", _DEFAULT_USER)

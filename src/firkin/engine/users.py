@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from firkin.engine.userns_mode import Mode
 from firkin.errors import Unavailable
 from firkin.model import IdMaps
+from firkin.paths import text_of
 from firkin.runtime import id_maps
 
 SUBUID, SUBGID = "/etc/subuid", "/etc/subgid"
@@ -85,16 +86,8 @@ def _outside(ranges: tuple[tuple[int, int, int], ...]) -> list[tuple[int, int]]:
 
 
 def _first_free(path: str, count: int, taken: list[tuple[int, int]]) -> int | None:
-    content = read_ids(path)
+    content = text_of(path)
     pool = id_maps.subordinate(content, [OWNER])
     if not pool:
         pool, taken = [_NOBODYS], [*taken, *id_maps.everybodys(content)]
     return id_maps.free(pool, count, taken)
-
-
-def read_ids(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""

@@ -14,6 +14,7 @@ from firkin.model import Container
 from firkin.network.dns import NameServer
 from firkin.network.files import Resolver, extra_hosts, hosts_file
 from firkin.network.names import Directory, Member
+from firkin.paths import text_of
 
 _HOSTS = "/etc/hosts"
 _RESOLV_CONF = "/etc/resolv.conf"
@@ -33,7 +34,7 @@ class Resolution:
         """The text of its /etc/hosts; `host_gateway` is what `--add-host NAME:host-gateway` means."""
         extra = extra_hosts(container.host.extra_hosts, host_gateway)
         if container.host.network_mode == "host" and not extra:
-            return _read(_HOSTS)
+            return text_of(_HOSTS)
         members = self._directory.of(container.id)
         both = ((member.endpoint.ip_address, member.endpoint.global_ipv6_address) for member in members)
         addresses = [address for pair in both for address in pair if address]
@@ -49,7 +50,7 @@ class Resolution:
         if any(member.network.resolves_names for member in members):
             return resolver.embedded().text()
         if resolver.servers == (_RESOLVED_STUB,):
-            resolver = Resolver(Resolver.parse(_read(_RESOLVED_CONF)).servers, resolver.search, resolver.options)
+            resolver = Resolver(Resolver.parse(text_of(_RESOLVED_CONF)).servers, resolver.search, resolver.options)
         return resolver.without_loopback().text()
 
     async def serve(self, container: Container, sockets: Sequence[int]) -> None:
@@ -74,7 +75,7 @@ class Resolution:
     def _resolver(self, container: Container) -> Resolver:
         """The host's, as it is now, with what the daemon's and the container's configuration say instead."""
         config, host = self._config, container.host
-        resolver = Resolver.parse(_read(_RESOLV_CONF)).override(config.dns, config.dns_search, config.dns_opts)
+        resolver = Resolver.parse(text_of(_RESOLV_CONF)).override(config.dns, config.dns_search, config.dns_opts)
         return resolver.override(host.dns, host.dns_search, host.dns_options)
 
     def _linked(self, container: Container, members: list[Member]) -> list[tuple[str, str]]:
@@ -87,11 +88,3 @@ class Resolution:
                         names = dict.fromkeys((alias, short_id(other_id), other.container_name))
                         lines.append((other.endpoint.ip_address, " ".join(names)))
         return lines
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from firkin import userdirs
 from firkin.errors import reason
 from firkin.linux import fs, mount, overlay, process
+from firkin.paths import text_of
 from firkin.rootless import delegation, helpers
 from firkin.rootless.checks import Facts
 
@@ -42,11 +43,11 @@ def gather(environ: Mapping[str, str]) -> Facts:
     return Facts(
         user=_name(uid),
         uid=uid,
-        subuid=_text("/etc/subuid"),
-        subgid=_text("/etc/subgid"),
+        subuid=text_of("/etc/subuid"),
+        subgid=text_of("/etc/subgid"),
         programs={name: (where, os.stat(where).st_mode, os.stat(where).st_uid) for name, where in found.items()},
         capable=frozenset(name for name, where in found.items() if _has_capabilities(where)),
-        sysctls={name: text for name in _SYSCTLS if (text := _text("/proc/sys/" + name.replace(".", "/")).strip())},
+        sysctls={name: text for name in _SYSCTLS if (text := text_of("/proc/sys/" + name.replace(".", "/")).strip())},
         tun="" if os.access(_TUN, os.R_OK | os.W_OK) else "closed" if os.path.exists(_TUN) else "missing",
         runtime_dir=runtime_dir if os.path.isdir(runtime_dir) and os.stat(runtime_dir).st_uid == uid else "",
         exec_root=userdirs.exec_root(environ, uid),
@@ -62,14 +63,6 @@ def _name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def _has_capabilities(path: str) -> bool:

@@ -9,42 +9,22 @@ before any other filter).
 from __future__ import annotations
 
 import asyncio
-import calendar
 import itertools
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from functools import lru_cache
-from typing import Literal
-
-import msgspec
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from firkin.linux import inotify
 from firkin.model import LogEntry, LogRequest
+from firkin.runtime.log_lines import wanted
 
 _BLOCK = 1 << 18  # bytes; more than twice the longest entry
 _POLL = 0.25  # seconds after which a follower looks again although no file has changed
 
 
-class _Line(msgspec.Struct):
-    log: str = ""
-    stream: Literal["stdout", "stderr"] = "stdout"
-    time: str = ""
-
-
-_decoder = msgspec.json.Decoder(_Line)
-
-
-def read(path: str, request: LogRequest) -> Iterator[LogEntry]:
+async def read(path: str, request: LogRequest) -> AsyncIterator[LogEntry]:
     """The entries there are now: what is written meanwhile is not waited for. `path` is the newest file; rotated ones are
     found beside it. No file, no entries."""
-    with _Files(path, request.tail) as files:
-        for batch in files.batches():
-            yield from _wanted(batch, request)
-
-
-async def read_aside(path: str, request: LogRequest) -> AsyncIterator[LogEntry]:
-    """The same, while others get their turn: a long log of which nothing is wanted would take seconds."""
     with _Files(path, request.tail) as files:
         async for entry in _aside(files, request):
             yield entry
@@ -65,8 +45,9 @@ async def follow(path: str, request: LogRequest, finished: Callable[[], bool]) -
 
 
 async def _aside(files: _Files, request: LogRequest) -> AsyncIterator[LogEntry]:
+    """Others get their turn: a long log of which nothing is wanted would take seconds."""
     for batch in files.batches():
-        for entry in _wanted(batch, request):
+        for entry in wanted(batch, request):
             yield entry
         await asyncio.sleep(0)
 
@@ -196,29 +177,3 @@ class _Changes:
     def _readable(self) -> None:
         os.read(self._fd, _BLOCK)
         self._changed.set()
-
-
-def _wanted(lines: Iterable[bytes], request: LogRequest) -> Iterator[LogEntry]:
-    streams = {"stdout"} if request.stdout else set()
-    if request.stderr:
-        streams.add("stderr")
-    for line in lines:
-        try:
-            decoded = _decoder.decode(line)
-            when = _nanoseconds(decoded.time)
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            continue  # not ours: a file cut by a crash of the machine
-        if request.until and when > request.until:
-            return
-        if decoded.stream in streams and when >= request.since:
-            yield LogEntry(decoded.stream, when, decoded.log.encode())
-
-
-def _nanoseconds(text: str) -> int:
-    """RFC 3339 in UTC, "2026-11-23T20:47:25.471819909Z", to nanoseconds since the epoch. Raises ValueError."""
-    return _seconds(text[:19]) * 1_000_000_000 + int(text[20:-1].ljust(9, "0"))
-
-
-@lru_cache(maxsize=64)
-def _seconds(text: str) -> int:
-    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%S"))
