@@ -98,6 +98,12 @@ docker run --rm -v /x:/b -v /y:/b box true
 docker run --rm --mount type=bind,src=/nosuch,dst=/x box true
 docker run --rm --restart always box true
 docker run --rm -m 1m box true
+docker run --rm --memory-reservation 1m box true
+docker run --rm --cpu-rt-runtime 2000 --cpu-rt-period 1000 box true
+docker rm $(docker create --oom-kill-disable box) >/dev/null
+docker rm $(docker create --net host -p 1:1 box) >/dev/null
+docker rm $(docker create --oom-kill-disable -m 50m --kernel-memory 50m --ulimit nofile=10:20 box) >/dev/null | grep -v kernel
+docker info --format '{{json .Warnings}} {{.MemoryLimit}} {{.SwapLimit}} {{.CPUShares}} {{.CPUSet}} {{.PidsLimit}}'
 docker run --rm -m 10m --memory-swap 5m box true
 docker run --rm --cpu-period 1 box true
 docker run --rm --log-opt bogus=1 box true
@@ -144,6 +150,7 @@ docker run --rm box nonexist
 docker run --rm box /etc
 docker run --rm -u nouser box true
 docker run --rm --runtime bogus box true
+docker create --pull never --platform linux/arm64 box
 docker run --rm --cpus 1000 box true
 docker run --rm --cpuset-cpus 99 box true
 docker run --rm --cap-add BOGUS box true

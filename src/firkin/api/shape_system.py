@@ -36,18 +36,13 @@ def version(info: Info) -> dict[str, Any]:
 
 def info(info: Info, config: DaemonConfig, dialect: Dialect) -> dict[str, Any]:
     document = {**_counts(info), **_machine(info), **_settings(config), **_features(info), **_NEVER}
-    document["Warnings"] = _warnings(info) or None
+    document["Warnings"] = list(info.warnings) or None
     if dialect.has_bridge_nf_fields:
         document |= {"BridgeNfIptables": False, "BridgeNfIp6tables": False}
     if dialect.has_expected_commits:
         for helper in ("ContainerdCommit", "RuncCommit", "InitCommit"):
             document[helper] = {"ID": "", "Expected": ""}
     return document
-
-
-def _warnings(info: Info) -> list[str]:
-    texts = [] if info.cgroups else [_NO_CGROUPS]
-    return [*texts, _NO_PROFILE] if info.apparmor and not info.apparmor_profile else texts
 
 
 def _counts(info: Info) -> dict[str, Any]:
@@ -116,7 +111,7 @@ def _features(info: Info) -> dict[str, Any]:
             "Log": ["json-file", "local", "none"],
         },
         "MemoryLimit": has("memory"),
-        "SwapLimit": has("memory"),
+        "SwapLimit": info.limits_swap,
         "CpuCfsPeriod": has("cpu"),
         "CpuCfsQuota": has("cpu"),
         "CPUShares": has("cpu"),
@@ -144,11 +139,6 @@ def _features(info: Info) -> dict[str, Any]:
     }
 
 
-_NO_PROFILE = "WARNING: AppArmor is on, but containers run unconfined by it: the daemon's log says why"
-_NO_CGROUPS = (
-    "WARNING: Running in rootless-mode without cgroups: limits on memory, processors and processes are not enforced, and there "
-    "is no pause. `firkin rootless setup` says what is missing."
-)
 _NEVER: dict[str, Any] = {
     "Swarm": {
         "NodeID": "",

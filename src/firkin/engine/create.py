@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 
-from firkin.engine import links, userns
+from firkin.engine import links, userns, warnings
 from firkin.engine.engine import Engine
 from firkin.engine.host_defaults import with_defaults, with_hostname
 from firkin.engine.merge import command_line, merge
 from firkin.engine.mounts import decide_mounts
 from firkin.engine.remove import delete_volumes
-from firkin.engine.validate import validate, warnings_for
+from firkin.engine.validate import validate
 from firkin.engine.validate_network import check_network_mode
 from firkin.engine.validate_text import check_text
 from firkin.errors import Invalid, NotFound
@@ -70,7 +70,7 @@ async def create(engine: Engine, request: CreateRequest) -> Created:
         engine.containers.add(record)
         undo.pop_all()
     engine.events.container("create", record)
-    return Created(container_id, tuple(warnings_for(engine, record)))
+    return Created(container_id, warnings.of_container(engine, request, host, image))
 
 
 @contextmanager
@@ -84,10 +84,11 @@ def _only_the_image_is_not_found() -> Iterator[None]:
 
 async def _find_image(engine: Engine, request: CreateRequest) -> Image:
     try:
-        return await engine.images.find(request.config.image, request.platform)
+        await engine.images.find(request.config.image)
     except NotFound:
         reference = parse_reference(request.config.image).with_default_tag()
         raise NotFound(f"No such image: {reference.familiar}") from None
+    return engine.images.resolve(request.config.image, request.platform)
 
 
 def _take_name(engine: Engine, asked: str, container_id: str) -> str:

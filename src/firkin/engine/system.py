@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from firkin import __version__
+from firkin.engine import warnings
 from firkin.engine.engine import Engine
 from firkin.model import Container
 
@@ -39,6 +40,8 @@ class Info:
     cgroups: bool = True
     apparmor: bool = False  # in the kernel
     apparmor_profile: str = ""  # the default one, if it is loaded
+    limits_swap: bool = True
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ def info(engine: Engine) -> Info:
         cgroups=engine.machine.cgroups,
         apparmor=engine.machine.apparmor,
         apparmor_profile=engine.machine.apparmor_profile,
+        limits_swap=warnings.limits_swap(engine.cgroups),
+        warnings=tuple(warnings.of_machine(engine)),
     )
 
 

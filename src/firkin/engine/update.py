@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 from dataclasses import fields, replace
 
-from firkin.engine import cgroup_conf
+from firkin.engine import cgroup_conf, warnings
 from firkin.engine.engine import Engine
-from firkin.engine.validate import check_resources, check_restart, missing_controllers
+from firkin.engine.validate import check_resources, check_restart
 from firkin.errors import Conflict, Invalid
 from firkin.model import Container, HostConfig, Resources, RestartPolicy
 from firkin.runtime.cgroup_settings import cgroup_settings
@@ -37,7 +37,7 @@ async def update(engine: Engine, ref: str, changes: Resources, policy: RestartPo
         host = replace(entry.record.host, resources=limits, restart_policy=policy)
         engine.containers.save(entry, replace(entry.record, host=host))
     engine.events.container("update", entry.record)
-    return missing_controllers(engine.cgroups, changes)
+    return list(warnings.of_limits(engine.cgroups, changes))
 
 
 def _change(engine: Engine, record: Container, cgroup: str, limits: Resources) -> None:

@@ -1,4 +1,4 @@
-"""What dockerd refuses, or warns of, when a container is created: combinations, ranges, missing controllers.
+"""What dockerd refuses when a container is created: combinations and ranges. What it only warns of is in `warnings`.
 
 Source: moby `daemon/container.go` verifyContainerSettings and `daemon/daemon_unix.go` verifyPlatformContainerSettings.
 """
@@ -11,8 +11,7 @@ import re
 from firkin.engine import cgroup_conf, userns
 from firkin.engine.engine import Engine
 from firkin.errors import Invalid
-from firkin.linux.cgroup import Cgroups
-from firkin.model import Container, ContainerConfig, HostConfig, LogConfig, Resources, RestartPolicy
+from firkin.model import ContainerConfig, HostConfig, LogConfig, Resources, RestartPolicy
 from firkin.runtime import selinux
 from firkin.runtime.spec import stop_signal
 from firkin.runtime.spec_security import bounding_set, security_options
@@ -59,6 +58,8 @@ def validate(engine: Engine, config: ContainerConfig, host: HostConfig) -> None:
         raise Invalid(f"invalid isolation {host.isolation!r}: Linux knows only 'default'")
     if not -1000 <= host.oom_score_adj <= 1000:
         raise Invalid(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
+    if host.shm_size < 0:
+        raise Invalid("SHM size can not be less than 0")
     if host.storage_opt:
         raise Invalid("--storage-opt is not supported: writable layers have no quota")
 
@@ -137,6 +138,8 @@ def check_resources(limits: Resources) -> None:
         raise Invalid("Minimum memoryswap limit should be larger than memory limit, see usage")
     if 0 < limits.memory < limits.memory_reservation:
         raise Invalid("Minimum memory limit can not be less than memory reservation limit, see usage")
+    if 0 < limits.memory_reservation < _SMALLEST_MEMORY:
+        raise Invalid("Minimum memory reservation allowed is 6MB")
     swappiness = limits.memory_swappiness
     if swappiness is not None and not -1 <= swappiness <= 100:
         raise Invalid(f"invalid value: {swappiness}, valid memory swappiness range is 0-100")
@@ -149,6 +152,8 @@ def check_resources(limits: Resources) -> None:
         raise Invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
     if 0 < limits.cpu_quota < 1000:
         raise Invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    if 0 < limits.cpu_realtime_period < limits.cpu_realtime_runtime:
+        raise Invalid("cpu real-time runtime cannot be higher than cpu real-time period")
     if limits.blkio_weight and not 10 <= limits.blkio_weight <= 1000:
         raise Invalid("Range of blkio weight is from 10 to 1000")
     if limits.cpuset_cpus:
@@ -177,48 +182,3 @@ def _numbers(text: str) -> set[int]:
         else:
             found.update(range(int(first), int(last or first) + 1))
     return found
-
-
-_LACKS = "Your kernel does not support"
-_MEMORY, _QUOTA = ("memory", "memory limit", "Limitation"), ("cpu", "CPU cfs quota", "Quota")
-# limit asked for -> (controller it needs, what dockerd calls the feature, what gets discarded)
-_NEEDS = {
-    "memory": _MEMORY,
-    "nano_cpus": _QUOTA,
-    "cpu_quota": _QUOTA,
-    "cpu_shares": ("cpu", "CPU shares", "Shares"),
-    "cpuset_cpus": ("cpuset", "cpuset", "Cpuset"),
-    "cpuset_mems": ("cpuset", "cpuset", "Cpuset"),
-    "pids_limit": ("pids", "PIDs limit", "PIDs limit"),
-    "blkio_weight": ("blkio", "Block I/O weight", "Weight"),
-}
-
-
-def missing_controllers(cgroups: Cgroups, limits: Resources) -> list[str]:
-    """A warning for each limit this kernel cannot enforce, as dockerd words them."""
-    texts = []
-    for name, (controller, feature, loss) in _NEEDS.items():
-        here = "io" if controller == "blkio" and cgroups.unified else controller
-        if getattr(limits, name) and not cgroups.version(here):
-            texts.append(f"{_LACKS} {feature} or the cgroup is not mounted. {loss} discarded.")
-    return texts + (_only_version_1(limits) if cgroups.version("memory") == 2 else [])
-
-
-def _only_version_1(limits: Resources) -> list[str]:
-    """The same for what version 2 has no files for."""
-    texts = []
-    if limits.memory_swappiness is not None:
-        texts.append(f"{_LACKS} memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.")
-    if limits.oom_kill_disable:
-        texts.append(f"{_LACKS} OomKillDisable. OomKillDisable discarded.")
-    if limits.kernel_memory_tcp:
-        texts.append(f"{_LACKS} kernel memory TCP limit or the cgroup is not mounted. Limitation discarded.")
-    return texts
-
-
-def warnings_for(engine: Engine, record: Container) -> list[str]:
-    """Everything a client should know about a container that was created all the same."""
-    texts = missing_controllers(engine.cgroups, record.host.resources)
-    if record.host.network_mode == "host" and record.host.port_bindings:
-        texts.append("Published ports are discarded when using host network mode")
-    return texts

@@ -17,7 +17,7 @@ import os
 import time
 
 from firkin.linux import cgroup_bpf, cgroup_tree, process
-from firkin.linux.cgroup_files import V1_ON_DEMAND, mounts, read, write
+from firkin.linux.cgroup_files import V1_ON_DEMAND, mounts, offers, read, write
 
 
 class Cgroups:
@@ -78,6 +78,10 @@ class Cgroups:
     def file(self, path: str, controller: str, name: str) -> str:
         """Absolute path of a control file of the group."""
         return self._root(controller) + path + "/" + name
+
+    def offers(self, controller: str, names: tuple[str, ...]) -> bool:
+        """Whether groups have one of these control files here."""
+        return any(offers(self._root(controller), controller, name) for name in names)
 
     # --- life ----------------------------------------------------------------------------------------------------
     def create(

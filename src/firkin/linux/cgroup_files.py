@@ -29,6 +29,18 @@ def mounts(mountinfo: str) -> tuple[dict[str, str], str]:
     return v1, v2
 
 
+def offers(root: str, controller: str, name: str) -> bool:
+    """Whether groups of the hierarchy at `root` have the control file, as far as can be seen: the root group lacks many of
+    those that others have, and where there is no other yet nobody knows better."""
+    if os.path.exists(f"{root}/{name}"):
+        return True
+    for group in (entry.path for entry in os.scandir(root) if entry.is_dir()):
+        given = f"{group}/cgroup.controllers"
+        if not os.path.exists(given) or controller in read(given).split():  # version 1; version 2
+            return os.path.exists(f"{group}/{name}")
+    return True
+
+
 def write(path: str, value: str) -> None:
     """Raises OSError naming the file."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
