@@ -94,21 +94,6 @@ async def _launch(engine: Engine, session: ExecSession, detach: bool) -> dict[in
         raise
 
 
-async def run(engine: Engine, ref: str, request: ExecRequest, limit: int) -> tuple[int, bytes]:
-    """Create, start and wait: (exit code, the first `limit` bytes of its output)."""
-    exec_id = await create(engine, ref, request)
-    session = engine.execs[exec_id]
-    streams = await start(engine, claim(engine, exec_id))
-    output = b""
-    try:
-        while (item := await streams.read()) is not None:
-            output = (output + item[1])[:limit]
-        await session.ended.wait()
-    finally:
-        await streams.close()
-    return session.record.exit_code or 0, output
-
-
 def _session(engine: Engine, exec_id: str) -> ExecSession:
     session = engine.execs.get(exec_id)
     if session is None:

@@ -1,5 +1,6 @@
 """Health checks: a probe run in the container again and again, and what it says of the container's health.
 
+Invariant: one probe at a time; the next one's interval begins when nothing is left of it.
 Source: Docker Engine API, HealthConfig; moby `daemon/health.go` for defaults and order.
 """
 
@@ -9,14 +10,12 @@ import asyncio
 import time
 from dataclasses import replace
 
-from firkin.engine import exec
 from firkin.engine.engine import Engine
+from firkin.engine.probe import Probe
 from firkin.engine.table import Entry
-from firkin.errors import FirkinError
-from firkin.model import ExecRequest, Healthcheck, HealthResult
+from firkin.model import Healthcheck, HealthResult
 
 _INTERVAL, _TIMEOUT, _START_INTERVAL, _RETRIES = 30_000_000_000, 30_000_000_000, 5_000_000_000, 3
-_OUTPUT_LIMIT = 4096
 _KEPT = 5
 
 
@@ -50,23 +49,18 @@ async def _probe_for_ever(engine: Engine, entry: Entry, check: Healthcheck) -> N
         await asyncio.sleep(interval / 1e9)
         if entry.record.state.status != "running":
             continue
-        result = await _probe(engine, entry, check)
-        _judge(engine, entry, check, result, result.start - began < check.start_period)
+        probe = Probe(engine, entry, _command(entry, check))
+        try:
+            result = await probe.result((check.timeout or _TIMEOUT) / 1e9)
+            _judge(engine, entry, check, result, result.start - began < check.start_period)
+            await probe.end()
+        finally:
+            probe.abandon()
 
 
-async def _probe(engine: Engine, entry: Entry, check: Healthcheck) -> HealthResult:
-    """One run of the test; a run that takes too long, or cannot start, counts as failed."""
+def _command(entry: Entry, check: Healthcheck) -> tuple[str, ...]:
     shell = entry.record.config.shell or ("/bin/sh", "-c")
-    command = check.test[1:] if check.test[0] == "CMD" else (*shell, *check.test[1:])
-    began, timeout = time.time_ns(), (check.timeout or _TIMEOUT) / 1e9
-    try:
-        request = ExecRequest(tuple(command), attach_stdout=True, attach_stderr=True)
-        code, output = await asyncio.wait_for(exec.run(engine, entry.id, request, _OUTPUT_LIMIT), timeout)
-    except TimeoutError:
-        code, output = -1, f"Health check exceeded timeout ({timeout:g}s)".encode()
-    except FirkinError as error:
-        code, output = -1, error.message.encode()
-    return HealthResult(began, time.time_ns(), code, output.decode(errors="replace"))
+    return tuple(check.test[1:]) if check.test[0] == "CMD" else (*shell, *check.test[1:])
 
 
 def _judge(engine: Engine, entry: Entry, check: Healthcheck, result: HealthResult, starting: bool) -> None:

@@ -6,10 +6,9 @@ Source: Docker Engine API, `GET /containers/{id}/top`; moby `daemon/top_unix.go`
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import re
 
+from firkin.engine import processes
 from firkin.engine.engine import Engine
 from firkin.engine.states import require
 from firkin.errors import Internal, Invalid, Unsupported
@@ -25,22 +24,8 @@ async def top(engine: Engine, ref: str, ps_args: str = "-ef") -> tuple[list[str]
     live = entry.live
     if live is None:
         raise Internal(f"top {entry.id}: no process")
-    if engine.machine.cgroups:
-        pids = set(await asyncio.to_thread(engine.cgroups.processes, live.cgroup))
-    else:
-        pids = await asyncio.to_thread(_in_namespace_of, live.pid)
-    found = _pick(await _ps(ps_args or "-ef"), pids)
+    found = _pick(await _ps(ps_args or "-ef"), await processes.pids(engine, live))
     engine.events.container("top", entry.record)
-    return found
-
-
-def _in_namespace_of(leader: int) -> set[int]:
-    """Where there are no groups to ask: the processes of its pid namespace."""
-    namespace, found = os.stat(f"/proc/{leader}/ns/pid").st_ino, set()
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):  # it ended, or is none of ours
-            if os.stat(f"/proc/{name}/ns/pid").st_ino == namespace:
-                found.add(int(name))
     return found
 
 
