@@ -111,6 +111,24 @@ async def test_loopback_services_of_the_host_stay_private(tmp_path):
         for namespace in (container.namespace, neighbour):
             for port in (7000, 8080):
                 assert await ask_tcp(namespace, "127.0.0.1", port) is None
+        table = next(name for name in await networks.rules() if name.startswith("ip "))
+        await _nft(f"flush chain {table} guard")
+        assert await ask_tcp(container.namespace, "127.0.0.1", 7000) == container.ip, "what would be without it"
+
+
+@isolated
+async def test_loopback_services_stay_private_when_the_engine_is_gone(tmp_path):
+    """A bridge that was there before, with neighbours of the host's on it, is there afterwards, and no rule guards it."""
+    neighbour = other_host("lan0", "10.9.0.1", "10.9.0.2")
+    networks = await engine(tmp_path, bridge="lan0", bip="10.9.0.1/24")
+    neighbour.run(_reroute_loopback, "10.9.0.1", "eth0")
+    async with await serve_tcp(HERE, 7000, "127.0.0.1"):
+        assert await ask_tcp(neighbour, "127.0.0.1", 7000) is None
+        await networks.close()
+        assert await ask_tcp(neighbour, "127.0.0.1", 7000) is None
+        with open("/proc/sys/net/ipv4/conf/lan0/route_localnet", "w", encoding="ascii") as file:
+            file.write("1")
+        assert await ask_tcp(neighbour, "127.0.0.1", 7000) == "10.9.0.2", "what would be without it"
 
 
 @isolated
@@ -232,5 +250,5 @@ def _reroute_loopback(router, interface):
     """Send what is for 127.0.0.1 out over the wire, as an attacker would."""
     with open(f"/proc/sys/net/ipv4/conf/{interface}/route_localnet", "w", encoding="ascii") as file:
         file.write("1")
-    for command in (["ip", "link", "set", "lo", "down"], ["ip", "route", "add", "127.0.0.1", "via", router]):
-        subprocess.run(command, check=True)
+    _ip("address", "del", "127.0.0.1/8", "dev", "lo")  # whose routes come before all others
+    _ip("route", "add", "127.0.0.1", "via", router)

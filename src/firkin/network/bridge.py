@@ -35,10 +35,18 @@ class Bridges:
             for subnet in network.subnets:
                 self._address(name, subnet.gateway, ip_network(subnet.subnet).prefixlen)
             self._netlink.set_up(name)
-            # Lets a redirected packet from 127.0.0.1 leave, and its answer come back; `rules` guards against abuse.
-            _write(f"net/ipv4/conf/{name}/route_localnet", "1")
         except OSError as error:
             raise Internal(f"create bridge {name}: {reason(error)}")
+
+    def route_loopback(self, network: Network, *, on: bool) -> None:
+        """Let a redirected packet from 127.0.0.1 leave by it, and its answer come back. Only while `rules` are there to guard
+        against abuse: otherwise whoever is on this wire reaches what the host keeps to itself (CVE-2020-8558)."""
+        try:
+            _write(f"net/ipv4/conf/{network.bridge}/route_localnet", "1" if on else "0")
+        except FileNotFoundError:
+            pass  # somebody has removed the bridge
+        except OSError as error:
+            raise Internal(f"route loopback addresses on {network.bridge}: {reason(error)}")
 
     def remove(self, network: Network) -> None:
         self._indexes.pop(network.id, None)

@@ -59,12 +59,14 @@ class Networks(Connections):
     async def settle(self) -> None:
         """Put the firewall's tables in place, with the ports of restored containers."""
         await self._firewall.apply()
+        self._route_loopback(on=True)
         self._publisher.settle()
 
     async def close(self) -> None:
         """The clean stop: no rule and no held port remains, but for what guards `forwarding`. Bridges stay, as dockerd's do."""
         self._resolution.close()
         self._publisher.close()
+        self._route_loopback(on=False)
         await self._firewall.remove()
 
     async def rules(self) -> dict[str, str]:
@@ -92,6 +94,7 @@ class Networks(Connections):
             self._endpoints.add_network(network)
             self._catalogue.save(network)
             await self._firewall.apply()
+            self._bridges.route_loopback(network, on=True)
             undo.pop_all()
         return network
 
@@ -130,6 +133,11 @@ class Networks(Connections):
             if network.driver == "bridge":
                 self._bridges.ensure(network)
                 self._endpoints.add_network(network)
+
+    def _route_loopback(self, *, on: bool) -> None:
+        for network in self._catalogue:
+            if network.driver == "bridge":
+                self._bridges.route_loopback(network, on=on)
 
     def _in_use(self) -> set[str]:
         return {network.id for network in self._catalogue if self.members(network)}
