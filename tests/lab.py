@@ -19,13 +19,15 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 FIRKIN = str(ROOT / "firkin")
+# How much longer all takes here than on an ordinary machine; an emulated one says so itself (tests/vm/guest/run).
+SLOWNESS = float(os.environ.get("FIRKIN_SLOWNESS", "1"))
 
 
 class UnixConnection(http.client.HTTPConnection):
     """HTTP/1.1 over a unix socket."""
 
     def __init__(self, path: str, timeout: float = 60) -> None:
-        super().__init__("localhost", timeout=timeout)
+        super().__init__("localhost", timeout=timeout * SLOWNESS)
         self.path = path
 
     def connect(self) -> None:
@@ -68,7 +70,7 @@ class Lab:
         options.setdefault("text", True)
         if "input" not in options:
             options.setdefault("stdin", subprocess.DEVNULL)
-        done = subprocess.run(self.argv(list(argv)), timeout=timeout, **options)
+        done = subprocess.run(self.argv(list(argv)), timeout=timeout * SLOWNESS, **options)
         assert not check or done.returncode == 0, f"{argv}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -100,7 +102,7 @@ class Lab:
                 process.terminate()
         for process in self._processes:
             try:
-                process.wait(20)
+                process.wait(20 * SLOWNESS)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -194,7 +196,7 @@ class Engine:
         """A clean stop, as an init system does it."""
         assert self.process
         self.process.terminate()
-        assert self.process.wait(60) == 0, self.log()
+        assert self.process.wait(60 * SLOWNESS) == 0, self.log()
 
     def helper(self, name: str) -> int:
         """pid of the keeper or the launcher. The keeper's parent, and the launcher's spare child, were forked from them
@@ -224,6 +226,7 @@ def parent_of(pid: int) -> int:
 
 def wait_until(condition: Any, seconds: float = 10, explain: Any = lambda: "") -> None:
     """Poll until `condition()` holds; fails with `explain()` when it does not in time."""
+    seconds *= SLOWNESS
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"not within {seconds} s: {explain()}"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab import ROOT, busybox_tar
+from tests.lab import ROOT, SLOWNESS, busybox_tar
 
 FIRKIN_OCI = str(ROOT / "firkin-oci")
 CONFIG: dict[str, Any] = {
@@ -97,7 +97,7 @@ class Runtime:
         self.calls += 1  # files of its own for each call, for a container goes on writing to those it was started with
         out, err = (self.root.parent / f"{self.name}-{self.calls}.{stream}" for stream in ("out", "err"))
         with out.open("w") as stdout, err.open("w") as stderr:
-            options = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr, "timeout": 30, **options}
+            options = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr, "timeout": 30 * SLOWNESS, **options}
             done = subprocess.run(self.argv(*words), **options)
         result = subprocess.CompletedProcess(done.args, done.returncode, out.read_text(), err.read_text())
         if check is not None:
@@ -116,7 +116,7 @@ class Runtime:
         return dict(json.loads(self.call("state", name).stdout))
 
     def await_status(self, wanted: str, name: str = "box") -> None:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 10 * SLOWNESS
         while (status := self.state(name)["status"]) != wanted:
             assert time.monotonic() < end, f"still {status}, not {wanted}"
             time.sleep(0.01)
@@ -185,7 +185,7 @@ def runtime(request: pytest.FixtureRequest) -> Runtime:
 @pytest.fixture
 def wait_for() -> Callable[[Callable[[], object]], None]:
     def wait(condition: Callable[[], object], seconds: float = 10) -> None:
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * SLOWNESS
         while not condition():
             assert time.monotonic() < end, "not in time"
             time.sleep(0.01)

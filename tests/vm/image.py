@@ -8,36 +8,43 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from tests.vm.kinds import KINDS, ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 SUITE = "bookworm"
 KERNEL = "linux-image-cloud-amd64"
-# What tests inside use. `extract` runs no maintainer script, so these are files and nothing else.
+# What all tests inside use. `extract` runs no maintainer script, so these are files and nothing else.
 PACKAGES = (
-    "python3 busybox-static dash coreutils sed grep findutils tar gzip procps util-linux mount kmod login strace "
-    "nftables iproute2 apparmor libseccomp2 runc tini"
+    "python3 busybox-static dash coreutils sed grep findutils tar gzip procps util-linux mount kmod login iproute2 libseccomp2"
 )
 _TOOLS = ("qemu-system-x86_64", "mmdebstrap", "mke2fs", "debugfs", "apt-get", "dpkg-deb", "setpriv")
 _PYTHON = (3, 11)  # of the suite: what is compiled in the environment is for one version only
 # Libraries of the environment that nothing inside imports.
 _NOT_NEEDED = ("mypy", "mypyc", "pip", "setuptools", "ruff", "yaml", "*__mypyc*")
+_SECONDS = 600.0  # for one command, beside many that are not as nice
 # Just enough to find the disk; the kernel loads all else itself, by modprobe.
 _DISK_MODULES = ("virtio_pci.ko", "virtio_blk.ko")
 
 
+class NotHere(Exception):
+    """This machine lacks something that the lane is made of."""
+
+
+@dataclass(frozen=True)
 class Image:
-    """`kernel`, `initrd` and `disk`: files for qemu."""
+    """Files for qemu."""
 
-    def __init__(self, kernel: Path, initrd: Path, disk: Path) -> None:
-        self.kernel, self.initrd, self.disk = kernel, initrd, disk
+    kernel: Path
+    initrd: Path
+    disk: Path
 
 
-def missing() -> str:
+def _missing() -> str:
     """What this machine lacks for the lane, "" for nothing."""
     if os.uname().machine != "x86_64":
         return f"the lane's kernel is for x86_64, this is {os.uname().machine}"
@@ -48,44 +55,62 @@ def missing() -> str:
 
 
 def build(scratch: Path) -> Image:
-    """Make all of it below `scratch`; skips the test when the archive cannot be reached."""
+    """Make all of it below `scratch`; raises `NotHere`."""
+    if lacking := _missing():
+        raise NotHere(lacking)
     root = _system(scratch / "root")
     kernel, modules = _kernel(scratch)
     shutil.copytree(modules, root / "lib/modules" / modules.name)
     _run("chroot", str(root), "/sbin/depmod", "-a", modules.name)
     _checkout(root / "firkin")
+    _selinux(root)
+    (root / "lanes").mkdir()
+    for kind in KINDS:
+        (root / "lanes" / kind.name).write_text("".join(" ".join(arguments) + "\n" for arguments in kind.arguments))
     initrd = scratch / "initrd"
     _initrd(initrd, root, root / "lib/modules" / modules.name)
     disk = scratch / "disk.ext4"
-    _run("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-E", "lazy_itable_init=1", "-d", str(root), str(disk), "1500M")
+    _run("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-E", "lazy_itable_init=1", "-d", str(root), str(disk), "2000M")
     shutil.rmtree(root)
     return Image(kernel, initrd, disk)
 
 
 def _run(*argv: str, cwd: Path | None = None) -> str:
-    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, f"{argv}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    said = subprocess.PIPE
+    with subprocess.Popen(
+        argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=said, stderr=said, text=True, process_group=0
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=_SECONDS)
+        except BaseException:  # one that ends the lane too: what the command started must not write on
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    assert process.returncode == 0, f"{argv}: exit {process.returncode}\n{out}\n{err}"
+    return out
 
 
 def _from_archive(what: str, *argv: str, cwd: Path | None = None) -> str:
     try:
         return _run(*argv, cwd=cwd)
     except AssertionError as error:
-        pytest.skip(f"{what} cannot be had: {str(error)[-300:]}")
+        raise NotHere(f"{what} cannot be had: {str(error)[-300:]}") from error
 
 
 def _system(root: Path) -> Path:
-    include = "--include=" + ",".join(PACKAGES.split())
+    packages = sorted({package for some in (PACKAGES, *(kind.packages for kind in KINDS)) for package in some.split()})
+    include = "--include=" + ",".join(packages)
     _from_archive("a small Debian", "mmdebstrap", "--variant=extract", "--quiet", include, SUITE, str(root))
     for directory in ("proc", "sys", "dev", "run", "tmp", "var/tmp", "root"):
         (root / directory).mkdir(parents=True, exist_ok=True)
     if not (root / "bin/sh").exists():
         (root / "bin/sh").symlink_to("dash")
-    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
-    (root / "etc/group").write_text("root:x:0:\ntty:x:5:\nnogroup:x:65534:\n")
+    (root / "etc/passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+    )
+    (root / "etc/group").write_text("root:x:0:\nmessagebus:x:100:\ntty:x:5:\nnogroup:x:65534:\n")
     (root / "etc/shadow").write_text("root:*:20000::::::\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
+    (root / "etc/machine-id").write_text(f"{1:032x}\n")  # machine-id(5): without one systemd asks what a new machine is to be
     _run("ldconfig", "-r", str(root))
     # Emulated, compiling takes longer than running.
     library = root / "usr/lib/python3.11"
@@ -94,6 +119,18 @@ def _system(root: Path) -> Path:
     )
     shutil.copy(shutil.which("docker") or "/usr/bin/docker", root / "usr/bin/docker")
     return root
+
+
+def _selinux(root: Path) -> None:
+    """The policy of the kind "older", where selinux(8) says that policies are."""
+    home = root / "etc/selinux"
+    for directory in ("contexts", "policy"):
+        (home / "lane" / directory).mkdir(parents=True)
+    (home / "config").write_text("SELINUX=enforcing\nSELINUXTYPE=lane\n")
+    contexts = 'process = "system_u:system_r:lane_t:s0"\nfile = "system_u:object_r:lane_file_t:s0"\n'
+    (home / "lane/contexts/lxc_contexts").write_text(contexts)
+    into = ("-c", "33", "-o", "/etc/selinux/lane/policy/policy.33", "-f", "/dev/null")
+    _run("chroot", str(root), "secilc", *into, "/firkin/tests/vm/guest/policy.cil")
 
 
 def _kernel(scratch: Path) -> tuple[Path, Path]:

@@ -1,70 +1,40 @@
-"""The lane: Debian's stock kernel, cgroup version 2 alone, AppArmor on; whatever this machine has.
+"""The lane: Debian's stock kernel as several kinds of machine, whatever this machine has.
 
-One machine is booted for all. Each file that ran inside is one test here, which fails with what failed inside, word for
-word. A test may be skipped inside only for a reason that is known and listed: the machine is ours, and has all the rest.
+Each file that ran inside one is a test here, which fails with what failed inside, word for word.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.vm import image, machine
+from tests.vm import machine
+from tests.vm.kinds import KINDS, Kind
+from tests.vm.lanes import SECONDS, Lanes, Unavailable
 
-_SECONDS = 900.0  # where it has both processors to itself it takes less than half of that
-INSIDE = sorted(str(file.relative_to(image.ROOT)) for file in (Path(__file__).parent / "inside").glob("test_*.py"))
-# What depends most on the kernel: what a process finds, what limits it, what wires it.
-OTHERS = [
-    "tests/linux/test_cgroup.py",
-    "tests/linux/test_kernel.py",
-    "tests/linux/test_netlink.py",
-    "tests/runtime/test_child.py",
-    "tests/runtime/test_plan_kernel.py",
-    "tests/runtime/test_spawn.py",
-    "tests/runtime/test_launcher.py",
-    "tests/network/test_reach.py",
-    "tests/network/test_networks.py",
-    "tests/network/test_rules.py",
-    "tests/network/test_names.py",
-]
-LONGEST = ["tests/e2e/test_life.py"]  # side by side with the others
-# They measure time, and time is not the same for an emulated processor.
-TIMED = [
-    "tests/linux/test_netlink.py::test_a_first_packet_is_not_lost",
-    "tests/network/test_names.py::test_garbage_and_floods_do_no_harm",
-    "tests/runtime/test_launcher.py::test_a_start_in_progress_survives_the_keeper",
-]
-_MAY_BE_SKIPPED = ("needs linux-libc-dev",)
+# Of a test's time all but a moment is spent waiting for machines, and each of those has an end of its own.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(len(KINDS) * SECONDS + 300)]
 
 
-@pytest.fixture(scope="module")
-def lane() -> Iterator[machine.Outcome]:
-    if lacking := image.missing():
-        pytest.skip(lacking)
-    scratch = Path(tempfile.mkdtemp(prefix="firkin-lane-", dir="/var/tmp"))
+def outcome(lanes: Lanes, kind: Kind) -> machine.Outcome:
     try:
-        made = image.build(scratch)
-        apart = [f"--deselect={one}" for one in TIMED]
-        yield machine.run(made, scratch, [[*INSIDE, *LONGEST], [*OTHERS, *apart]], _SECONDS)
-    finally:
-        shutil.rmtree(scratch)
+        return lanes.outcome(kind.name)
+    except Unavailable as lacking:
+        pytest.skip(str(lacking))
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1200)  # of which all but a moment is the machine's, and that has an end of its own
-@pytest.mark.parametrize("file", [*INSIDE, *LONGEST, *OTHERS])
-def test_inside(lane: machine.Outcome, file: str) -> None:
-    ran = lane.of(file)
+@pytest.mark.parametrize(
+    ("kind", "file"), [pytest.param(kind, file, id=f"{kind.name}-{file}") for kind in KINDS for file in kind.files]
+)
+def test_inside(lanes: Lanes, kind: Kind, file: str) -> None:
+    ran = outcome(lanes, kind).of(file)
     failed = [one for one in ran if one["outcome"] == "failed"]
     assert not failed, "\n\n".join(f"{one['test']}\n{one['text']}" for one in failed)
     skipped = [f"{one['test']}: {one['text']}" for one in ran if one["outcome"] == "skipped"]
-    assert all(text.endswith(_MAY_BE_SKIPPED) for text in skipped), "\n".join(skipped)
-    assert any(one["outcome"] == "passed" for one in ran), f"nothing of it ran\n{lane.console[-3000:]}"
+    assert all(text.endswith(kind.may_be_skipped) for text in skipped), "\n".join(skipped)
+    assert any(one["outcome"] == "passed" for one in ran), f"nothing of it ran\n{outcome(lanes, kind).console[-3000:]}"
 
 
-def test_the_machine_ran_to_its_end(lane: machine.Outcome) -> None:
-    assert lane.finished, f"stopped after {_SECONDS} seconds\n{lane.console[-5000:]}"
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_machine_ran_to_its_end(lanes: Lanes, kind: Kind) -> None:
+    ended = outcome(lanes, kind)
+    assert ended.finished, f"stopped after {SECONDS} seconds\n{ended.console[-5000:]}"
