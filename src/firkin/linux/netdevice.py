@@ -23,7 +23,7 @@ def move(host: Netlink, name: str, target: int, new_name: str) -> None:
     OSError ENODEV: there is no such interface; EEXIST: the name is taken; EINVAL: it cannot leave its namespace."""
     index = host.link_index(name)
     lasting = [kept for family in (socket.AF_INET, socket.AF_INET6) for kept in _addresses(host, family, index)]
-    with _inside(target) as there:
+    with inside(target) as there:
         before = there.links()
         if new_name in before:
             raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), new_name)
@@ -40,7 +40,7 @@ def _addresses(host: Netlink, family: int, index: int) -> list[bytes]:
     return [kept for kept in found if kept]
 
 
-def _inside(target: int) -> Netlink:
+def inside(target: int) -> Netlink:
     """A socket bound to the namespace open as `target`, which this process enters just to open it."""
     own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:

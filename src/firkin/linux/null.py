@@ -12,7 +12,7 @@ import os
 
 from firkin.linux import fs, mount
 
-_NUMBER = os.makedev(1, 3)
+NUMBER = os.makedev(1, 3)
 SEALED = mount.MOUNT_ATTR_RDONLY | mount.MOUNT_ATTR_NOSUID | mount.MOUNT_ATTR_NOEXEC
 
 
@@ -25,7 +25,7 @@ def open_node() -> int:
 
 
 def is_null(fd: int) -> bool:
-    return fs.kind_of(fd) == fs.S_IFCHR and os.fstat(fd).st_rdev == _NUMBER
+    return fs.kind_of(fd) == fs.S_IFCHR and os.fstat(fd).st_rdev == NUMBER
 
 
 def open_again(proc: int, sealed: int) -> int:

@@ -146,12 +146,12 @@ def _cgroups(one: Mount, path: str, join_files: Sequence[str]) -> Iterator[Step]
     if all(file.endswith("/cgroup.procs") for file in join_files):
         yield "mount", "cgroup2", "cgroup", one.destination, options.set, [], "dir"
         return
-    named = [(_hierarchy(directory, path), directory) for directory in map(posixpath.dirname, join_files)]
+    named = [(hierarchy(directory, path), directory) for directory in map(posixpath.dirname, join_files)]
     links = [(part, name) for name, _ in named if "," in name for part in name.split(",")]
     yield "cgroup-views", one.destination, options.set, named, links
 
 
-def _hierarchy(directory: str, path: str) -> str:
+def hierarchy(directory: str, path: str) -> str:
     """What the hierarchy of the group `directory` is called, `path` being the group's path in it, or in a part of it."""
     if directory.startswith(_CGROUPS + "/"):
         return directory.removeprefix(_CGROUPS + "/").partition("/")[0]

@@ -1,69 +1,205 @@
-"""Checkpoint and restore by way of CRIU's command line, where there is a CRIU.
+"""A run of CRIU as a servant: `criu swrk`, which is told by messages on a socket what to do, and tells what it has come to.
 
-What CRIU cannot find in its images again is named to it as external: mounts that came from outside, and namespaces that
-were joined. Source: criu(8), runc libcontainer/criu_linux.go.
+The invariant: when `run` returns or raises, CRIU has ended, and with an error nothing is left of what it had begun. Its
+reason is the last errors of its log. Source: criu.org/RPC, criu(8), runc libcontainer/criu_linux.go.
 """
 
 from __future__ import annotations
 
+import _socket
+import fcntl
 import os
+import select
 
-from firkin.errors import Internal, Unsupported
-from firkin.runtime.oci import flags
+from firkin.errors import Internal, Invalid, Unsupported
+from firkin.linux import fds
+from firkin.linux.process import CLONE_NEWNET
+from firkin.runtime.oci import criu_wire, flags
+from firkin.runtime.oci.record import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
     from firkin.oci.runtime_config import Config
     from firkin.runtime.oci.context import Context
     from firkin.runtime.oci.flags import Options
 
+    Told = Callable[[str, int, list[int]], None]  # what has been reached, a pid with some of it, descriptors
+
 COMMON = (
     ("image-path", flags.PATH, "", "directory of CRIU's images (default: checkpoint)"),
-    ("work-path", flags.PATH, "", "directory of CRIU's log"),
+    ("work-path", flags.PATH, "", "directory of CRIU's log (default: that of the images)"),
     ("tcp-established", flags.SWITCH, "", "allow open tcp connections"),
     ("ext-unix-sk", flags.SWITCH, "", "allow external unix sockets"),
     ("shell-job", flags.SWITCH, "", "allow shell jobs"),
+    ("lazy-pages", flags.SWITCH, "", "bring memory over when it is used, by userfaultfd"),
     ("file-locks", flags.SWITCH, "", "handle file locks"),
-    ("manage-cgroups-mode", flags.TEXT, "", "cgroups mode: soft (default), full or strict"),
+    ("manage-cgroups-mode", flags.TEXT, "", "cgroups mode: soft (default), full, strict or ignore"),
+    ("empty-ns", flags.LIST, "", "make a namespace without what was in it; network, which always is"),
     ("auto-dedup", flags.SWITCH, "", "deduplicate memory images"),
 )
-_SWITCHES = ("tcp-established", "ext-unix-sk", "shell-job", "file-locks", "auto-dedup")
-_NAMESPACES = {"network": "net", "pid": "pid", "ipc": "ipc", "uts": "uts"}
+_SWITCHES = ("tcp-established", "ext-unix-sk", "shell-job", "lazy-pages", "file-locks", "auto-dedup")
+_MODES = {"ignore": 0, "soft": 3, "full": 4, "strict": 5}  # enum criu_cg_mode
+_VERBS = {criu_wire.DUMP: "dump", criu_wire.PRE_DUMP: "pre-dump", criu_wire.RESTORE: "restore"}
+_DEBUG = 4
+# An administrator's word about all containers, or one's own about this one; it overrules what is said here.
+_SETTINGS, _SETTINGS_OF_ONE = "/etc/criu/runc.conf", "org.criu.config"
+_SOCKET, FIRST_HANDED = 3, 4  # CRIU's numbers for its socket and what it is handed
+_OUT_OF_THE_WAY = 64
+_LONGEST_ANSWER = 1 << 16
+_SIGPIPE, _SIGXFSZ = 13, 25
+_TAIL, _MOST_ERRORS = 1 << 16, 3
 
 
-def common(options: Options) -> list[str]:
-    words = ["--images-dir", images(options), "--manage-cgroups=" + options.text("manage-cgroups-mode", "soft")]
-    if options.text("work-path"):
-        words += ["--work-dir", options.text("work-path")]
-    return [*words, *(f"--{flag}" for flag in _SWITCHES if options.on(flag))]
+class Work:
+    """The directories of a run: `images`, and `place`, where its log goes. To be made before a bundle is entered: they are
+    relative to where the command was called."""
+
+    def __init__(self, options: Options, verb: int) -> None:
+        self.images = options.text("image-path") or os.path.abspath("checkpoint")
+        self.place = options.text("work-path") or self.images
+        self.log = _VERBS[verb].removeprefix("pre-") + ".log"
+        os.makedirs(self.place, 0o700, exist_ok=True)
+
+    def clear(self) -> None:
+        """Files that CRIU would open by name, and follow if they were links."""
+        for name in (self.log, "stats-" + self.log.removesuffix(".log")):
+            try:
+                os.unlink(f"{self.place}/{name}")
+            except FileNotFoundError:
+                pass
 
 
-def images(options: Options) -> str:
-    return options.text("image-path") or os.path.abspath("checkpoint")
+def common(options: Options, config: Config) -> dict[str, Any]:
+    """Options of both directions."""
+    mode = options.text("manage-cgroups-mode") or "soft"
+    if mode not in _MODES:
+        raise Invalid(f"--manage-cgroups-mode {mode}: want soft, full, strict or ignore")
+    for kind in options.texts("empty-ns"):
+        if kind != "network":
+            raise Invalid(f'--empty-ns {kind}: namespace "{kind}" is not supported')
+    settings = config.annotations.get(_SETTINGS_OF_ONE, _SETTINGS)
+    return {
+        **{name.replace("-", "_"): True for name in _SWITCHES if options.on(name)},
+        "manage_cgroups_mode": _MODES[mode],
+        "empty_ns": CLONE_NEWNET,  # interfaces are whose who made them
+        "orphan_pts_master": True,
+        "notify_scripts": True,
+        "log_level": _DEBUG,
+        "config_file": settings or None,
+    }
 
 
-def outside(config: Config, *, restoring: bool) -> list[str]:
-    """Bind mounts and joined namespaces, by names that both sides use."""
-    words = []
-    for one in config.mounts:
-        if one.type == "bind" or {"bind", "rbind"} & set(one.options):
-            words += ["--external", f"mnt[{one.destination}]:{one.source if restoring else one.destination}"]
-    for path in config.linux.masked_paths if not restoring else ():
-        words += ["--external", f"mnt[{path}]:{path}"]
-    for namespace in config.linux.namespaces:
-        if namespace.path and namespace.type in _NAMESPACES:
-            inode = os.stat(namespace.path).st_ino
-            words += ["--external", f"{_NAMESPACES[namespace.type]}[{inode}]:{namespace.path}"]
-    return words
+class Criu:
+    """One that has been started for one request. `handed`: its 0, 1 and 2, -1 being the null device, and from `FIRST_HANDED`
+    on whatever the request speaks of. Raises `Unsupported` if there is no CRIU."""
+
+    def __init__(self, context: Context, verb: int, work: Work, handed: Sequence[int] = (-1, -1, 2)) -> None:
+        self._verb, self._work = verb, work
+        work.clear()
+        self._before = _children()
+        # Here, so that they are of the mount namespace that it lives in: it mounts inside of its working directory.
+        self._opened = [os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for path in (work.images, work.place)]
+        self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        try:
+            numbers = [*handed[:_SOCKET], theirs.fileno(), *handed[_SOCKET:]]
+            self._pid = _spawn(context.criu, _VERBS[verb], numbers)
+        finally:
+            theirs.close()
+
+    def ask(self, options: dict[str, Any], told: Told) -> None:
+        """Until it has done it and ended. Raises `Internal` with its reason if it could not, and whatever `told` raises."""
+        places = {"images_dir_fd": self._opened[0], "work_dir_fd": self._opened[1], "log_file": self._work.log}
+        try:
+            answer = self._converse({**options, **places}, told)
+            if not answer.get("success"):
+                raise Internal(f"criu {_VERBS[self._verb]} failed: {_reason(self._work, answer)}")
+        except BaseException:
+            self._end()
+            _kill(_children() - self._before)
+            raise
+        self._end()
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        """The next message, (b"", []) when it has ended: what it restores has a copy of its socket, so that this one alone
+        does not tell."""
+        pidfd = os.pidfd_open(self._pid)
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.register(self._socket, select.POLLIN)
+        try:
+            ready = [fd for fd, _ in poll.poll()]
+            return fds.recv_fds(self._socket, _LONGEST_ANSWER) if self._socket.fileno() in ready else (b"", [])
+        except ConnectionResetError:
+            return b"", []
+        finally:
+            os.close(pidfd)
+
+    def _end(self) -> None:
+        """Whatever it was at, it takes back what it had begun. After a pre-dump it would wait for more."""
+        self._socket.close()
+        for fd in self._opened:
+            os.close(fd)
+        os.waitpid(self._pid, 0)
+
+    def _converse(self, options: dict[str, Any], told: Told) -> dict[str, Any]:
+        """The answer. On the way, it waits at each point that it reaches for leave to go on."""
+        self._socket.send(criu_wire.encode(criu_wire.REQUEST, {"type": self._verb, "opts": options}))
+        while True:
+            message, descriptors = self._receive()
+            if not message:
+                return {}
+            answer = criu_wire.decode(criu_wire.RESPONSE, message)
+            if answer.get("type") != criu_wire.NOTIFY:
+                return answer
+            reached = answer.get("notify", {})
+            told(reached.get("script", ""), reached.get("pid", 0), descriptors)
+            self._socket.send(criu_wire.encode(criu_wire.REQUEST, {"type": criu_wire.NOTIFY, "notify_success": True}))
 
 
-def run(context: Context, words: list[str]) -> None:
-    """Raises `Unsupported` without a CRIU that works here, `Internal` with its last words if it fails."""
-    argv = [context.criu, *words]
+def _spawn(program: str, verb: str, wanted: list[int]) -> int:
+    """`wanted[n]` becomes descriptor n."""
+    aside = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY) if fd >= 0 else -1 for fd in wanted]
+    actions: list[Any] = [
+        (os.POSIX_SPAWN_DUP2, fd, number) if fd >= 0 else (os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0)
+        for number, fd in enumerate(aside)
+    ]
+    argv = [program, "swrk", str(_SOCKET)]
     try:
-        pid = os.posix_spawnp(context.criu, argv, os.environ)
+        return os.posix_spawnp(program, argv, os.environ, file_actions=actions, setsigdef=(_SIGPIPE, _SIGXFSZ))
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
-        raise Unsupported(f"{words[0]} needs CRIU: exec {context.criu}: {reason}; apt-get install criu") from None
-    if code := os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
-        raise Internal(f"criu {words[0]} failed: exit status {code}")
+        raise Unsupported(f"{verb} needs CRIU: exec {program}: {reason}; apt-get install criu") from None
+    finally:
+        for fd in aside:
+            if fd >= 0:
+                os.close(fd)
+
+
+def _reason(work: Work, answer: dict[str, Any]) -> str:
+    """The last errors of its log, and where that is."""
+    path = f"{work.place}/{work.log}"
+    try:
+        lines = read(path)[-_TAIL:].decode("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    errors = [line.partition("Error ")[2] for line in lines if "Error (" in line][-_MOST_ERRORS:]
+    said = "; ".join(errors) or answer.get("cr_errmsg", "").strip() or "it does not say why"
+    return f"{said} (see {path})"
+
+
+def _children() -> set[int]:
+    """Of this process, which has one thread."""
+    return {int(word) for word in read("/proc/thread-self/children").split()}
+
+
+def _kill(pids: set[int]) -> None:
+    """The first process that it had restored, with which all others go: it has killed that itself, unless it was killed."""
+    for pid in pids:
+        try:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass

@@ -38,16 +38,7 @@ def launch(context: Context, bundled: Bundle, streams: Streams, *, gated: bool) 
     """Start it; `gated`: up to the point where only `start` is missing. Nothing is left when it fails."""
     for text in warnings(bundled.config):
         context.log.warn(text)
-    directory = Directory(context.root, context.id)
-    directory.make()
-    try:
-        directory.keep_config(bundled.data)
-        place = groups.place(bundled.config, context.id, context.systemd)
-        place.make(bundled.config.linux.resources or Resources(), optional=context.rootless)
-    except BaseException:
-        directory.remove()
-        raise
-    record = first_record(directory, bundled, place)
+    directory, record = begin(context, bundled)
     child = None
     try:
         child = _spawn(context, directory, bundled, record, streams, gated)
@@ -66,10 +57,24 @@ def launch(context: Context, bundled: Bundle, streams: Streams, *, gated: bool) 
         raise
 
 
-def first_record(directory: Directory, bundled: Bundle, place: groups.Place) -> Record:
-    """Of a container that has no process yet."""
+def begin(context: Context, bundled: Bundle) -> tuple[Directory, Record]:
+    """Its directory and its group, with every limit in force, and the record of a container that has no process yet."""
+    directory = Directory(context.root, context.id)
+    directory.make()
+    try:
+        directory.keep_config(bundled.data)
+        place = groups.place(bundled.config, context.id, context.systemd)
+        place.make(bundled.config.linux.resources or Resources(), optional=context.rootless)
+    except BaseException:
+        directory.remove()
+        raise
+    return directory, _first_record(directory, bundled, place)
+
+
+def _first_record(directory: Directory, bundled: Bundle, place: groups.Place) -> Record:
     v1, v2, controllers = place.cgroups.roots
-    kinds = {one.type for one in bundled.config.linux.namespaces if not one.path}
+    namespaces = bundled.config.linux.namespaces
+    kinds = {one.type for one in namespaces if not one.path}
     return Record(
         id=directory.id,
         bundle=bundled.path,
@@ -83,7 +88,8 @@ def first_record(directory: Directory, bundled: Bundle, place: groups.Place) -> 
         cgroup_v2=v2,
         cgroup_controllers=tuple(sorted(controllers)),
         own_pids="pid" in kinds,
-        own_users=any(one.type == "user" for one in bundled.config.linux.namespaces),
+        own_users=any(one.type == "user" for one in namespaces),
+        own_clocks=any(one.type == "time" for one in namespaces),
     )
 
 

@@ -21,7 +21,7 @@ from firkin.oci.runtime_value import EMPTY, Value
 CREATING, CREATED, RUNNING, STOPPED, PAUSED = "creating", "created", "running", "stopped", "paused"
 GATE = "start.sock"  # as long as this is there, the container waits for `start`
 GATE_UNREADY = "creating.sock"  # what it is called while `create` is at work
-_OURS = ("state.json", "config.json", GATE, GATE_UNREADY, "restored.pid")
+_OURS = ("state.json", "config.json", GATE, GATE_UNREADY)
 _BLOCK = 1 << 16
 _LONGEST_ID = 1024
 _ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
@@ -30,7 +30,8 @@ _ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012
 class Record(Value):
     """`bundle` and `rootfs` are absolute; `cgroup_v1` and `cgroup_v2` say where the hierarchies were,
     `cgroup_path` which group it is in each, `cgroup_shared` that the group had been there before; `own_pids`: it has a pid
-    namespace of its own; `steps`: what its child's steps are called, while it waits for `start`."""
+    namespace of its own; `own_users`, `own_clocks`: not the host's; `steps`: what its child's steps are called, while it
+    waits for `start`."""
 
     id: str
     bundle: str
@@ -47,6 +48,7 @@ class Record(Value):
     cgroup_shared: bool = False
     own_pids: bool = True
     own_users: bool = False
+    own_clocks: bool = False
     steps: tuple[str, ...] = ()
 
     @property

@@ -56,6 +56,10 @@ class Streams:
             process = process.replace(console_size=ConsoleSize(height=size.lines, width=size.columns))
         return process
 
+    def numbers(self) -> list[int]:
+        """The descriptors for 0, 1 and 2, -1 where that is the null device."""
+        return [self.handed.get(name, -1) for name in self.stdio]
+
     def close_handed(self) -> None:
         """The child has them now."""
         for fd in self._made:

@@ -1,24 +1,37 @@
-"""`firkin-oci checkpoint`: write a running container's state to files, through CRIU."""
+"""`firkin-oci checkpoint`: write a running container's state to files, through CRIU. Source: runc checkpoint.go."""
 
 from __future__ import annotations
 
 import os
+import posixpath
 
-from firkin.errors import Conflict
-from firkin.runtime.oci import criu, destroy, flags
-from firkin.runtime.oci.record import PAUSED, RUNNING, Directory
+from firkin.errors import Conflict, Invalid
+from firkin.oci import json_text
+from firkin.runtime.oci import criu, criu_outside, criu_wire, destroy, flags
+from firkin.runtime.oci.record import PAUSED, RUNNING, Directory, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from firkin.oci.runtime_config import Config
     from firkin.runtime.oci.context import Context
+    from firkin.runtime.oci.flags import Options
+    from firkin.runtime.oci.record import Record
 
 ARGUMENTS, WORDS = (1, 1), "<container-id>"
 FLAGS = (
     *criu.COMMON,
-    ("parent-path", flags.TEXT, "", "directory of the images of an earlier pre-dump"),
+    ("parent-path", flags.TEXT, "", "directory of the images of an earlier pre-dump, from that of the images"),
     ("leave-running", flags.SWITCH, "", "leave the process running after checkpointing"),
+    ("tcp-skip-in-flight", flags.SWITCH, "", "leave out tcp connections that are being made"),
+    ("link-remap", flags.SWITCH, "", "give open files that have no name a temporary one"),
+    ("status-fd", flags.NUMBER, "", "gets a zero byte when memory can be fetched (--lazy-pages)"),
+    ("page-server", flags.TEXT, "", "ADDRESS:PORT of the page server that memory goes to"),
     ("pre-dump", flags.SWITCH, "", "dump memory only, leave the container running"),
 )
+_SWITCHES = ("leave-running", "tcp-skip-in-flight", "link-remap")
+_MOST_PORTS = 65535
 
 
 def main(context: Context) -> int:
@@ -26,14 +39,59 @@ def main(context: Context) -> int:
     record = directory.load()
     if (status := directory.status(record)) not in (RUNNING, PAUSED):
         raise Conflict(f"Container cannot be checkpointed in {status} state")
-    os.makedirs(criu.images(options), 0o700, exist_ok=True)
-    verb, config = "pre-dump" if options.on("pre-dump") else "dump", directory.config()
-    words = [verb, "--tree", str(record.pid), "--root", record.rootfs, *criu.common(options)]
-    if options.text("parent-path"):
-        words += ["--prev-images-dir", options.text("parent-path")]
-    if options.on("leave-running") and verb == "dump":
-        words.append("--leave-running")
-    criu.run(context, [*words, *criu.outside(config, restoring=False)])
-    if verb == "dump" and not options.on("leave-running"):
+    config, verb = directory.config(), criu_wire.PRE_DUMP if options.on("pre-dump") else criu_wire.DUMP
+    work = criu.Work(options, verb)
+    os.makedirs(work.images, 0o700, exist_ok=True)
+    wanted = {**criu.common(options, config), **_memory(options, work.images), **_who(config, record)}
+    if verb == criu_wire.DUMP:
+        wanted |= _whole(options, config, record, work.images)
+    criu.Criu(context, verb, work).ask(wanted, lambda reached, pid, descriptors: _tell(options, reached))
+    if verb == criu_wire.DUMP and not options.on("leave-running"):
+        destroy.end(record)
         destroy.remove(directory, record, context.log)
     return 0
+
+
+def _who(config: Config, record: Record) -> dict[str, Any]:
+    """The processes, held still by their group if that is theirs alone."""
+    alone = record.cgroup_path and not record.cgroup_shared and record.cgroups.version("freezer")
+    return {
+        "pid": record.pid,
+        "root": record.rootfs,
+        "freeze_cgroup": posixpath.dirname(record.cgroups.file(record.cgroup_path, "freezer", "")) if alone else None,
+        "external": criu_outside.namespaces_to_dump(config, record.pid),
+    }
+
+
+def _memory(options: Options, images: str) -> dict[str, Any]:
+    """Where memory goes, and where some of it is already."""
+    wanted: dict[str, Any] = {}
+    if parent := options.text("parent-path"):
+        if posixpath.isabs(parent) or not os.path.isdir(f"{images}/{parent}"):
+            raise Invalid(f"--parent-path {parent}: want a directory, as seen from {images}")
+        wanted = {"parent_img": parent, "track_mem": True}
+    if server := options.text("page-server"):
+        address, _, port = server.rpartition(":")
+        if not address or not (port.isascii() and port.isdigit()) or not 0 < int(port) <= _MOST_PORTS:
+            raise Invalid(f"--page-server {server}: want ADDRESS:PORT")
+        wanted["ps"] = {"address": address.strip("[]"), "port": int(port)}
+    return wanted
+
+
+def _whole(options: Options, config: Config, record: Record, images: str) -> dict[str, Any]:
+    """What matters where processes are dumped, not only their memory."""
+    criu_outside.refuse_ambiguous(config)
+    streams = criu_outside.streams_of(record.pid)
+    write(f"{images}/{criu_outside.STREAMS}", json_text.dumps(streams).encode())
+    outside = [name for name in dict.fromkeys(streams) if name.startswith(criu_outside.FILE)]
+    return {
+        **{name.replace("-", "_"): True for name in _SWITCHES if options.on(name)},
+        "ext_mnt": criu_outside.to_dump(config, record),
+        "external": [*criu_outside.namespaces_to_dump(config, record.pid), *outside],
+    }
+
+
+def _tell(options: Options, reached: str) -> None:
+    if reached == "status-ready" and options.has("status-fd"):
+        os.write(options.number("status-fd"), b"\0")
+        os.close(options.number("status-fd"))

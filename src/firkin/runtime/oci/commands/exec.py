@@ -87,7 +87,7 @@ def _spawn(context: Context, record: Record, config: Config, process: Process, s
         seccomp_flags=seccomp_compile.flags(linux.seccomp) if linux.seccomp else 0,
         listener=plan_seccomp.listener(linux.seccomp, OCI_VERSION, (json_text.dumps(state(record, RUNNING)),)),
         own_users=record.own_users,
-        own_clocks=any(one.type == "time" for one in linux.namespaces),
+        own_clocks=record.own_clocks,
         preserved=streams.preserved,
         plain_newlines=not streams.console_socket,
         left_out=own_users.not_to_be_joined(linux),

@@ -1,18 +1,17 @@
-"""`firkin-oci restore`: a container again from what `checkpoint` wrote, through CRIU.
-
-CRIU wants the root to be a mount, so it is made one in a mount namespace of this command's own. Source: criu(8).
-"""
+"""`firkin-oci restore`: a container again from what `checkpoint` wrote, through CRIU. Source: runc criu_restore.go."""
 
 from __future__ import annotations
 
 import os
 
-from firkin.errors import Unsupported
-from firkin.linux import mount, process
-from firkin.runtime.oci import bundle, criu, destroy, flags, groups, hooks
+from firkin.errors import Internal
+from firkin.runtime.oci import bundle, criu, criu_restore, criu_wire, destroy, flags
+from firkin.runtime.oci.criu_restore import Restored
+from firkin.runtime.oci.finish import poststart
 from firkin.runtime.oci.foreground import Foreground
-from firkin.runtime.oci.launch import first_record
-from firkin.runtime.oci.record import RUNNING, Directory, read, write
+from firkin.runtime.oci.launch import begin
+from firkin.runtime.oci.record import write
+from firkin.runtime.oci.streams import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,48 +21,60 @@ ARGUMENTS, WORDS = (1, 1), "<container-id>"
 FLAGS = (
     *criu.COMMON,
     ("bundle", flags.PATH, "b", "path to the root of the bundle directory"),
+    ("console-socket", flags.TEXT, "", "unix socket that gets the master of the container's terminal"),
     ("detach", flags.SWITCH, "d", "detach from the container's process"),
     ("pid-file", flags.PATH, "", "file to write the process id to"),
     ("no-subreaper", flags.SWITCH, "", "do not reap processes that the container leaves behind"),
+    ("no-pivot", flags.SWITCH, "", "without effect: CRIU finds its way into the root itself"),
+    ("lsm-profile", flags.TEXT, "", "security profile to run under, TYPE:NAME"),
+    ("lsm-mount-context", flags.TEXT, "", "SELinux label of mounts"),
 )
 
 
 def main(context: Context) -> int:
-    options = context.options
+    options, detach = context.options, context.options.on("detach")
+    work = criu.Work(options, criu_wire.RESTORE)
     bundled = bundle.load(options.text("bundle"))
-    if bundled.config.process and bundled.config.process.terminal:
-        raise Unsupported("process.terminal: restoring a container with a terminal is not implemented")
-    foreground = Foreground(subreaper=True)  # the restored process is CRIU's child, and CRIU ends
-    directory = Directory(context.root, context.id)
-    directory.make()
-    record = first_record(directory, bundled, groups.place(bundled.config, context.id, context.systemd))
+    process = bundled.config.process
+    streams = Streams(context, bool(process and process.terminal), detach=detach)
+    foreground = None if detach else Foreground(subreaper=not options.on("no-subreaper"))
+    directory, record = begin(context, bundled)
+    restored = Restored(directory, record, bundled.config, streams)
     try:
-        directory.keep_config(bundled.data)
-        pid = _restore(context, directory, bundled)
-        record = record.replace(pid=pid, start_time=process.start_time(pid))
-        directory.save(record)
+        _restore(context, bundled, work, streams, restored)
+        if options.text("pid-file"):
+            write(options.text("pid-file"), str(restored.record.pid).encode())
+        poststart(bundled.config, restored.record)
+        code = 0
+        if foreground:
+            relays = streams.relays if restored.console is None else foreground.take_terminal(restored.console)
+            code = foreground.wait(restored.record.pid, relays)
     except BaseException:
-        destroy.remove(directory, record, context.log)
+        destroy.end(restored.record)
+        destroy.try_to_remove(directory, restored.record, context.log)
         raise
-    if options.text("pid-file"):
-        write(options.text("pid-file"), str(pid).encode())
-    if bundled.config.hooks:
-        hooks.run("poststart", bundled.config.hooks.poststart, record, RUNNING)
-    if options.on("detach"):
-        return 0
-    code = foreground.wait(pid, [])
-    destroy.remove(directory, record, context.log)
+    if foreground:
+        destroy.end(restored.record)
+        destroy.remove(directory, restored.record, context.log)
     return code
 
 
-def _restore(context: Context, directory: Directory, bundled: bundle.Bundle) -> int:
-    """The pid of the restored first process."""
-    pid_file = directory.file("restored.pid")
-    process.unshare(process.CLONE_NEWNS)
-    mount.mount(None, "/", None, mount.MS_SLAVE | mount.MS_REC)
-    mount.mount(bundled.rootfs, bundled.rootfs, None, mount.MS_BIND | mount.MS_REC)
-    words = ["restore", "--root", bundled.rootfs, "--restore-detached", "--pidfile", pid_file, *criu.common(context.options)]
-    criu.run(context, [*words, *criu.outside(bundled.config, restoring=True)])
-    pid = int(read(pid_file))
-    os.unlink(pid_file)
-    return pid
+def _restore(context: Context, bundled: bundle.Bundle, work: criu.Work, streams: Streams, restored: Restored) -> None:
+    options, config = context.options, bundled.config
+    wanted, opened = criu_restore.options(config, restored.record, work.images, criu.FIRST_HANDED)
+    wanted |= criu.common(options, config)
+    wanted |= {
+        "lsm_profile": options.text("lsm-profile") or None,
+        "lsm_mount_context": options.text("lsm-mount-context") or None,
+    }
+    with criu_restore.aside():
+        criu_restore.make_mount_points(config, bundled.rootfs)
+    with criu_restore.aside():
+        criu_restore.mount_for_criu(bundled.rootfs)
+        running = criu.Criu(context, criu_wire.RESTORE, work, [*streams.numbers(), *opened])
+    streams.close_handed()
+    for fd in opened:
+        os.close(fd)
+    running.ask(wanted, restored.told)
+    if not restored.record.pid:
+        raise Internal("criu restore failed: it has not said that it was done")

@@ -1,0 +1,157 @@
+"""A container again from CRIU's images: what is made for CRIU before it begins, and what is done each time it stops to ask.
+
+The invariant: the record with the process's id is on disk before the process goes on where it was. Hooks, groups and what
+the command was called from are untouched by the mounts that CRIU needs: those are in a mount namespace aside.
+Source: criu(8), criu.org/Action_scripts, runc libcontainer/criu_linux.go.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+
+from firkin.errors import Internal, Invalid
+from firkin.linux import fs, mount, netdevice, null, process
+from firkin.linux.cgroup import Cgroups
+from firkin.runtime.oci import criu_outside, hooks
+from firkin.runtime.oci.record import CREATING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from firkin.oci.runtime_config import Config
+    from firkin.runtime.oci.record import Directory, Record
+    from firkin.runtime.oci.streams import Streams
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """In a mount namespace of its own, whose mounts end with it and with whoever was started in it."""
+    here = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    before = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    process.unshare(process.CLONE_NEWNS)
+    try:
+        mount.mount(None, "/", None, mount.MS_SLAVE | mount.MS_REC)
+        yield
+    finally:
+        process.setns(before, process.CLONE_NEWNS)  # which leads to that one's root
+        os.fchdir(here)
+        os.close(before)
+        os.close(here)
+
+
+def mount_for_criu(rootfs: str) -> None:
+    """The root, which it wants to be a mount, and the null device as masks have it: what is bound from here keeps the seal,
+    while CRIU gives mounts from outside their former flags only now and then."""
+    mount.mount(rootfs, rootfs, None, mount.MS_BIND | mount.MS_REC)
+    node = null.open_node()
+    sealed = mount.tree(node, recursive=False)
+    mount.attach_with(sealed, node, [(null.SEALED, 0, 0, False)])
+    os.close(sealed)
+    os.close(node)
+
+
+def make_mount_points(config: Config, rootfs: str) -> None:
+    """Those that a fresh root lacks, also inside of what is bound into it: to be called in a namespace aside."""
+    root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    made: list[str] = []  # where CRIU brings the file system and what is in it
+    for one in config.mounts:
+        target = criu_outside.target(one)
+        if target.startswith(tuple(f"{other}/" for other in made)):
+            continue
+        if not criu_outside.is_bind(one):
+            made.append(target)
+            os.close(fs.make_in_root(root, target, "dir"))
+            continue
+        tree = mount.tree(os.path.abspath(one.source), recursive=True)
+        place = fs.make_in_root(root, target, "dir" if fs.kind_of(tree) == fs.S_IFDIR else "file")
+        mount.attach(tree, place)
+        os.close(tree)
+        os.close(place)
+    os.close(root)
+
+
+def options(config: Config, record: Record, images: str, first: int) -> tuple[dict[str, Any], list[int]]:
+    """CRIU's, and the descriptors they speak of, which it has from number `first` on."""
+    criu_outside.refuse_ambiguous(config)
+    inherited = [{"key": name, "fd": fd} for fd, name in criu_outside.read_streams(images)]
+    opened: list[int] = []
+    for key, path in criu_outside.keyed_namespaces(config).items():
+        inherited.append({"key": key, "fd": first + len(opened)})
+        opened.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    return {
+        "root": record.rootfs,
+        "rst_sibling": True,  # this command's child, as any container's first process is
+        "evasive_devices": True,
+        "ext_mnt": criu_outside.to_restore(config, record),
+        "inherit_fd": inherited,
+        "join_ns": criu_outside.namespaces_to_join(config),
+        "cg_root": _groups(record),
+    }, opened
+
+
+def _groups(record: Record) -> list[dict[str, str]]:
+    """Where the group is in each hierarchy, for CRIU to put processes there and not where they were."""
+    v1, v2, _ = Cgroups.detect().roots
+    found = [
+        {"ctrl": controller, "path": root.removeprefix(v1.get(controller, "")) + record.cgroup_path}
+        for controller, root in record.cgroup_v1.items()
+    ]
+    if record.cgroup_v2 and record.cgroups.unified:
+        found.append({"ctrl": "", "path": record.cgroup_v2.removeprefix(v2) + record.cgroup_path})
+    return found
+
+
+class Restored:
+    """What is known of the process while CRIU is at it: `record`, and `console`, the master of its terminal."""
+
+    def __init__(self, directory: Directory, record: Record, config: Config, streams: Streams) -> None:
+        self._directory, self.record, self._config, self._streams = directory, record, config, streams
+        self.console: int | None = None
+
+    def told(self, reached: str, pid: int, descriptors: list[int]) -> None:
+        if reached == "setup-namespaces":  # no process but the first yet
+            self._enter_groups(pid)
+            self._set_up_network(pid)
+            self._run_hooks(pid)
+        elif reached == "orphan-pts-master":
+            self._take_terminal(descriptors)
+        elif reached == "post-restore":  # all are there, none goes on yet
+            self._keep(pid)
+
+    def _enter_groups(self, pid: int) -> None:
+        """Not CRIU itself: what it uses is not the container's to be limited."""
+        for file in self.record.cgroups.join_files(self.record.cgroup_path):
+            fs.write_file(file, str(pid))
+
+    def _set_up_network(self, pid: int) -> None:
+        """As a new container has it; connections to itself are restored after this."""
+        if not any(one.type == "network" and not one.path for one in self._config.linux.namespaces):
+            return
+        namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        with netdevice.inside(namespace) as there:
+            there.set_up("lo")
+        os.close(namespace)
+
+    def _run_hooks(self, pid: int) -> None:
+        if wanted := self._config.hooks:
+            record = self.record.replace(pid=pid)
+            hooks.run("prestart", wanted.prestart, record, CREATING)
+            hooks.run("createRuntime", wanted.create_runtime, record, CREATING)
+
+    def _take_terminal(self, descriptors: list[int]) -> None:
+        if not self._config.process or not self._config.process.terminal or not descriptors:
+            raise Invalid("process.terminal: what was checkpointed has a terminal, and this configuration has none")
+        if self._streams.console_socket:
+            self._streams.send_console(descriptors[0])
+        else:
+            self.console = descriptors[0]
+
+    def _keep(self, pid: int) -> None:
+        if not pid:
+            raise Internal("criu restore failed: it does not say which process it has restored")
+        clocks = os.stat(f"/proc/{pid}/ns/time").st_ino != os.stat("/proc/self/ns/time").st_ino
+        self.record = self.record.replace(pid=pid, start_time=process.start_time(pid), own_clocks=clocks)
+        self._directory.save(self.record)
