@@ -15,7 +15,7 @@ from firkin.oci.runtime_value import EMPTY, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from firkin.oci.runtime_value import UInt32, UInt64
+    from firkin.oci.runtime_value import Int32, UInt32, UInt64
 
 OCI_VERSION = "1.2.1"
 
@@ -55,8 +55,8 @@ class Scheduler(Value):
     """sched_setattr(2); runtime, deadline and period in nanoseconds."""
 
     policy: str
-    nice: int = 0
-    priority: int = 0
+    nice: Int32 = 0
+    priority: Int32 = 0
     flags: tuple[str, ...] = ()
     runtime: UInt64 = 0
     deadline: UInt64 = 0
@@ -67,7 +67,7 @@ class IOPriority(Value):
     """ioprio_set(2)."""
 
     class_: str
-    priority: int = 0
+    priority: Int32 = 0
 
 
 class CPUAffinity(Value):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     UInt16 = int
     UInt32 = int
     UInt64 = int
+    Int32 = int
     Int64 = int
 else:
 
@@ -213,6 +214,7 @@ _SIMPLE: dict[str, Read] = {
     "UInt16": _within(0, (1 << 16) - 1),
     "UInt32": _within(0, (1 << 32) - 1),
     "UInt64": _within(0, (1 << 64) - 1),
+    "Int32": _within(-(1 << 31), (1 << 31) - 1),
     "Int64": _within(-(1 << 63), (1 << 63) - 1),
 }
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from firkin.errors import Invalid
 from firkin.linux import scheduling
 from firkin.oci import number_list
-from firkin.runtime import capability_names, mount_options, validate_filter, validate_limits, validate_linux
+from firkin.runtime import capability_names, mount_options, validate_filter, validate_hooks, validate_limits, validate_linux
 from firkin.runtime.plan_process import RLIMIT_NUMBERS
 
 TYPE_CHECKING = False
@@ -40,6 +40,8 @@ def validate(config: Config) -> None:
         _mount(f"mounts[{index}]", one)
     if "" in config.annotations:
         raise Invalid("annotations: a key must not be empty")
+    if config.hooks:
+        validate_hooks.validate(config.hooks)
     validate_linux.validate(config.linux)
     if config.linux.resources:
         validate_limits.validate(config.linux.resources)

@@ -16,7 +16,7 @@ from firkin.runtime.validate import validate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from firkin.oci.runtime_config import Config, Hook
+    from firkin.oci.runtime_config import Config
 
 
 class Bundle:
@@ -69,27 +69,3 @@ def _check(config: Config) -> None:
     """What more a runtime's own command needs."""
     if not any(one.type == "mount" for one in config.linux.namespaces):
         raise Invalid("linux.namespaces: a mount namespace is required")
-    for kind, hooks in _hooks(config):
-        for index, hook in enumerate(hooks):
-            _check_hook(f"hooks.{kind}[{index}]", hook)
-
-
-def _hooks(config: Config) -> list[tuple[str, tuple[Hook, ...]]]:
-    hooks = config.hooks
-    if not hooks:
-        return []
-    return [
-        ("prestart", hooks.prestart),
-        ("createRuntime", hooks.create_runtime),
-        ("createContainer", hooks.create_container),
-        ("startContainer", hooks.start_container),
-        ("poststart", hooks.poststart),
-        ("poststop", hooks.poststop),
-    ]
-
-
-def _check_hook(where: str, hook: Hook) -> None:
-    if not hook.path.startswith("/"):
-        raise Invalid(f"{where}.path: must be an absolute path, got {hook.path!r}")
-    if hook.timeout is not None and hook.timeout <= 0:
-        raise Invalid(f"{where}.timeout: must be greater than zero, got {hook.timeout}")
