@@ -211,6 +211,13 @@ class Cgroups:
         rows = (line.split() for line in self.read(path, controller, name).splitlines())
         return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
+    def files(self, path: str, controller: str) -> list[str]:
+        """Names of the control files in the group's directory, sorted; none when it is not there."""
+        try:
+            return sorted(os.listdir(self._root(controller) + path)) if self.version(controller) else []
+        except FileNotFoundError:
+            return []
+
     def oom_kills(self, path: str) -> int:
         """How many processes of the group the kernel's OOM killer has ended."""
         name = "memory.oom_control" if self.version("memory") == 1 else "memory.events"

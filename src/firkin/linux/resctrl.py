@@ -45,6 +45,11 @@ def join(root: str, class_: str, schemata: list[str], make: bool, monitor: str, 
         raise
 
 
+def change(root: str, class_: str, schemata: list[str]) -> None:
+    """Other limits for a class that is there, and for all that are in it."""
+    _write_schemata(root if class_ == _DEFAULT_CLASS else f"{root}/{class_}", schemata)
+
+
 def remove(root: str, *groups: str) -> None:
     """Remove groups that were made, "" being none; one that is gone already is fine."""
     for group in reversed([group for group in groups if group]):

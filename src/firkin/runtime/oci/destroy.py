@@ -50,7 +50,8 @@ def remove(directory: Directory, one: Record, log: Log) -> None:
     try:
         config = directory.config()
         wanted = config.hooks
-        _leave_cache_groups(plan_outside.cache_groups_made(config.linux.intel_rdt, one.id))
+        made = plan_outside.cache_groups_made(config.linux.intel_rdt, one.id)
+        _leave_cache_groups([*made, *filter(None, [one.cache_class])])
     except FileNotFoundError:
         pass
     directory.remove()

@@ -31,7 +31,7 @@ class Record(Value):
     """`bundle` and `rootfs` are absolute; `cgroup_v1` and `cgroup_v2` say where the hierarchies were,
     `cgroup_path` which group it is in each, `cgroup_shared` that the group had been there before; `own_pids`: it has a pid
     namespace of its own; `own_users`, `own_clocks`: not the host's; `steps`: what its child's steps are called, while it
-    waits for `start`."""
+    waits for `start`; `cache_class`: the one that `update` has made for it, "" for none."""
 
     id: str
     bundle: str
@@ -50,6 +50,7 @@ class Record(Value):
     own_users: bool = False
     own_clocks: bool = False
     steps: tuple[str, ...] = ()
+    cache_class: str = ""
 
     @property
     def cgroups(self) -> Cgroups:

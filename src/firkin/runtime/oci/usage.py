@@ -24,7 +24,7 @@ def figures(cgroups: Cgroups, path: str) -> dict[str, object]:
         "memory": _memory_v1(cgroups, path) if first else _memory_v2(cgroups, path),
         "pids": {"current": _number(cgroups, path, "pids", "pids.current"), **_limit(cgroups, path, "pids", "pids.max")},
         "blkio": _blkio(cgroups, path),
-        "hugetlb": {},
+        "hugetlb": _hugetlb(cgroups, path),
         "intel_rdt": {},
         "network_interfaces": None,
     }
@@ -85,6 +85,24 @@ def _memory_v2(cgroups: Cgroups, path: str) -> dict[str, object]:
         for word, used, most in (("usage", "memory.current", "memory.max"), ("swap", "memory.swap.current", "memory.swap.max"))
     }
     return {"cache": raw.get("file", 0), **entries, "raw": raw}
+
+
+def _hugetlb(cgroups: Cgroups, path: str) -> dict[str, object]:
+    """By the pages' size, as in the files' names: hugetlb.2MB.current."""
+    first = cgroups.version("hugetlb") == 1
+    used = ".usage_in_bytes" if first else ".current"
+    found: dict[str, object] = {}
+    for file in cgroups.files(path, "hugetlb"):
+        prefix, size = file.removesuffix(used), file.removesuffix(used).removeprefix("hugetlb.")
+        if file == f"hugetlb.{size}{used}" and "." not in size:  # what is reserved has figures of its own
+            amounts = {"usage": _number(cgroups, path, "hugetlb", file)}
+            if first:
+                amounts["max"] = _number(cgroups, path, "hugetlb", prefix + ".max_usage_in_bytes")
+                failures = _number(cgroups, path, "hugetlb", prefix + ".failcnt")
+            else:
+                failures = cgroups.table(path, "hugetlb", prefix + ".events").get("max", 0)
+            found[size] = {**{word: number for word, number in amounts.items() if number}, "failcnt": failures}
+    return found
 
 
 def _blkio(cgroups: Cgroups, path: str) -> dict[str, object]:

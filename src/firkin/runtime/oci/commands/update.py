@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from firkin.errors import Conflict, Invalid
+from firkin.linux import resctrl
 from firkin.oci import json_text
 from firkin.oci.runtime_resources import CPU, BlockIO, Memory, Pids, Resources
 from firkin.runtime.oci import flags, groups
@@ -47,13 +48,22 @@ def main(context: Context) -> int:
     record = directory.load()
     if directory.status(record) == STOPPED:
         raise Conflict("container not running")
-    for flag in ("l3-cache-schema", "mem-bw-schema"):
-        if context.options.has(flag):
-            raise Invalid(f"--{flag}: Intel RDT: config is for a container without linux.intelRdt")
+    if schemata := [*filter(None, (context.options.text(flag) for flag in ("l3-cache-schema", "mem-bw-schema")))]:
+        _use_caches(directory, record, schemata)
     path = context.options.text("resources")
     wanted = _from_file(path) if path else _from_flags(context.options)
     _apply(record, wanted)
     return 0
+
+
+def _use_caches(directory: Directory, record: Record, schemata: list[str]) -> None:
+    """In the class that the container is in; one that has none gets one of its own, which goes when it goes."""
+    root, wanted = resctrl.mount_point(), directory.config().linux.intel_rdt
+    if wanted or record.cache_class:
+        resctrl.change(root, (wanted.clos_id if wanted else "") or record.id, schemata)
+    else:
+        resctrl.join(root, record.id, schemata, True, "", record.pid)
+        directory.save(record.replace(cache_class=record.id))
 
 
 def _apply(record: Record, resources: Resources) -> None:
