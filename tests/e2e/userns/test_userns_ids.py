@@ -3,32 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 from tests.e2e.conftest import IMAGE
-from tests.e2e.traces import remove_cgroups
-from tests.e2e.userns_rig import PARENT, outside, refused, remove_all, run, users_engine
+from tests.e2e.userns.rig import outside, refused, run
 from tests.lab import Engine, Lab
-
-
-@pytest.fixture(scope="module", autouse=True)
-def groups() -> Iterator[None]:
-    """Removed last of all, when the laboratory is closed."""
-    yield
-    remove_cgroups(PARENT)
-
-
-@pytest.fixture(scope="module")
-def engine(lab: Lab) -> Iterator[Engine]:
-    with users_engine(lab) as engine:
-        yield engine
-
-
-@pytest.fixture(autouse=True)
-def clean(engine: Engine) -> Iterator[None]:
-    yield
-    remove_all(engine)
 
 
 def test_no_two_have_the_same_and_what_is_given_back_is_taken_again(engine: Engine) -> None:

@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.e2e.conftest import IMAGE
-from tests.e2e.traces import remove_cgroups, same_again, traces
-from tests.e2e.userns_rig import CAP_NET_RAW, PARENT, inspect, outside, refused, remove_all, run, users_engine
+from tests.e2e.traces import same_again, traces
+from tests.e2e.userns.rig import CAP_NET_RAW, PARENT, inspect, outside, refused, run
 from tests.lab import Engine, Lab
-
-
-@pytest.fixture(scope="module", autouse=True)
-def groups() -> Iterator[None]:
-    """Removed last of all, when the laboratory is closed."""
-    yield
-    remove_cgroups(PARENT)
-
-
-@pytest.fixture(scope="module")
-def engine(lab: Lab) -> Iterator[Engine]:
-    with users_engine(lab) as engine:
-        yield engine
-
-
-@pytest.fixture(autouse=True)
-def clean(engine: Engine) -> Iterator[None]:
-    yield
-    remove_all(engine)
 
 
 def test_root_inside_is_nobody_outside(engine: Engine) -> None:
@@ -41,10 +21,11 @@ def test_root_inside_is_nobody_outside(engine: Engine) -> None:
     assert inspect(engine, "plain")["HostConfig"]["IDMappings"]["UidMap"] == [f"0:{mapped[0]}:65536"]
     # Every namespace is the user namespace's own, not only made beside it.
     script = (
-        "ping -c1 -W1 127.0.0.1 >/dev/null && echo ping; nc -l -p 80 -w 1 & sleep 0.2; cat /proc/net/tcp /proc/net/tcp6 | grep -c :0050;"
+        "ping -c1 -W5 127.0.0.1 >/dev/null && echo ping;"
+        "nc -l -p 80 & until cat /proc/net/tcp /proc/net/tcp6 | grep -q :0050; do sleep 0.05; done; echo listens; kill $!;"
         "touch /mine; stat -c %u:%g /mine /etc/hosts /dev/shm; cat /proc/self/oom_score_adj"
     )
-    assert engine.firkin("exec", "plain", "sh", "-c", script).stdout.split() == ["ping", "1", "0:0", "0:0", "0:0", "0"]
+    assert engine.firkin("exec", "plain", "sh", "-c", script).stdout.split() == ["ping", "listens", "0:0", "0:0", "0:0", "0"]
     engine.firkin("rm", "-f", "plain")
 
 

@@ -5,36 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from tests.e2e.conftest import IMAGE
-from tests.e2e.traces import remove_cgroups
-from tests.e2e.userns_rig import CAP_NET_RAW, MAP, PARENT, inspect, remove_all, run, users_engine
+from tests.e2e.userns.rig import CAP_NET_RAW, MAP, inspect, run
 from tests.lab import Engine, Lab, wait_until
 
 UNCONFINED = ("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined")  # may mount
-MANY = Path(__file__).parent / "many_layers.py"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def groups() -> Iterator[None]:
-    """Removed last of all, when the laboratory is closed."""
-    yield
-    remove_cgroups(PARENT)
-
-
-@pytest.fixture(scope="module")
-def engine(lab: Lab) -> Iterator[Engine]:
-    with users_engine(lab) as engine:
-        yield engine
-
-
-@pytest.fixture(autouse=True)
-def clean(engine: Engine) -> Iterator[None]:
-    yield
-    remove_all(engine)
+MANY = Path(__file__).parent.parent / "many_layers.py"
 
 
 def test_owners_on_the_disk_are_those_inside(engine: Engine) -> None:
