@@ -26,6 +26,7 @@ _TOOLS = ("qemu-system-x86_64", "mmdebstrap", "mke2fs", "debugfs", "apt-get", "d
 _PYTHON = (3, 11)  # of the suite: what is compiled in the environment is for one version only
 # Libraries of the environment that nothing inside imports.
 _NOT_NEEDED = ("mypy", "mypyc", "pip", "setuptools", "ruff", "yaml", "*__mypyc*")
+_NEVER_IMPORTED = "/(lib2to3|pydoc_data|idlelib|ensurepip|distutils|tkinter|turtledemo|encodings/(cp|iso|mac_|koi))"
 _SECONDS = 600.0  # for one command, beside many that are not as nice
 # Just enough to find the disk; the kernel loads all else itself, by modprobe.
 _DISK_MODULES = ("virtio_pci.ko", "virtio_blk.ko")
@@ -44,7 +45,7 @@ class Image:
     disk: Path
 
 
-def _missing() -> str:
+def missing() -> str:
     """What this machine lacks for the lane, "" for nothing."""
     if os.uname().machine != "x86_64":
         return f"the lane's kernel is for x86_64, this is {os.uname().machine}"
@@ -56,7 +57,7 @@ def _missing() -> str:
 
 def build(scratch: Path) -> Image:
     """Make all of it below `scratch`; raises `NotHere`."""
-    if lacking := _missing():
+    if lacking := missing():
         raise NotHere(lacking)
     root = _system(scratch / "root")
     kernel, modules = _kernel(scratch)
@@ -113,10 +114,8 @@ def _system(root: Path) -> Path:
     (root / "etc/machine-id").write_text(f"{1:032x}\n")  # machine-id(5): without one systemd asks what a new machine is to be
     _run("ldconfig", "-r", str(root))
     # Emulated, compiling takes longer than running.
-    library = root / "usr/lib/python3.11"
-    _run(
-        sys.executable, "-m", "compileall", "-q", "-j2", "--invalidation-mode", "unchecked-hash", "-s", str(root), str(library)
-    )
+    compiling = ("-m", "compileall", "-q", "-j2", "--invalidation-mode", "unchecked-hash", "-x", _NEVER_IMPORTED)
+    _run(sys.executable, *compiling, "-s", str(root), str(root / "usr/lib/python3.11"))
     shutil.copy(shutil.which("docker") or "/usr/bin/docker", root / "usr/bin/docker")
     return root
 

@@ -41,14 +41,25 @@ def _inside(name: str) -> tuple[str, ...]:
     return tuple(sorted(str(file.relative_to(ROOT)) for file in (_HERE / "inside" / name).glob("test_*.py")))
 
 
+def _there(*files: str) -> tuple[str, ...]:
+    return tuple(file for file in files if (ROOT / file).exists())
+
+
 # Debian as it is installed: cgroup version 2 alone, AppArmor on. What depends most on the kernel runs there: what a process
 # finds, what limits it, what wires it.
 PLAIN = Kind(
     name="plain",
     append="apparmor=1 security=apparmor",
-    packages="apparmor nftables iproute2 runc tini strace",
+    packages="apparmor nftables iproute2 runc crun criu tini strace uidmap passt slirp4netns",
     runs=(
         (*_inside("plain"), "tests/e2e/test_life.py"),
+        (
+            "tests/runtime/test_userns_kernel.py",
+            "tests/e2e/userns/test_userns.py",
+            "tests/e2e/test_rootless_cgroups.py",
+            "tests/ocirt/test_resources.py",
+            *_there("tests/ocirt/test_criu.py"),
+        ),
         (
             "tests/linux/test_cgroup.py",
             "tests/linux/test_kernel.py",
@@ -76,7 +87,7 @@ SYSTEMD = Kind(
     name="systemd",
     append="apparmor=1 security=apparmor systemd.unit=lane.target systemd.show_status=no",
     packages="systemd dbus runc podman conmon",
-    runs=(_inside("systemd"),),
+    runs=((*_inside("systemd"), *_there("tests/ocirt/test_systemd_cgroup.py")),),
 )
 
 # As machines were before: cgroup version 1 with every controller of this kernel; and SELinux, enforcing.

@@ -40,6 +40,10 @@ class Lanes:
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self._says, stderr=self._says, start_new_session=True,
         )  # fmt: skip
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def outcome(self, name: str) -> machine.Outcome:
         """Raises `Unavailable`, or `RuntimeError` with what it printed if it ended without one."""
         while True:
@@ -95,7 +99,7 @@ def _remove(scratch: Path) -> None:
 def main(names: list[str]) -> None:
     signal.signal(signal.SIGTERM, _end)
     _be_nice()
-    scratch = Path(tempfile.mkdtemp(prefix="firkin-lane-", dir="/var/tmp"))
+    scratch = Path(tempfile.mkdtemp(prefix=f"firkin-lane-{os.getpid()}-", dir="/var/tmp"))
     try:
         made = image.build(scratch)
         for kind in KINDS:
