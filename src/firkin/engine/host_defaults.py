@@ -10,9 +10,11 @@ import os
 from dataclasses import replace
 
 from firkin.engine.engine import Engine
+from firkin.errors import Invalid
 from firkin.ids import short_id
 from firkin.model import ContainerConfig, HostConfig, LogConfig, Resources
-from firkin.runtime import defaults
+from firkin.runtime import defaults, selinux
+from firkin.runtime.spec import selinux_labels
 
 RUNTIME = "firkin"
 _OF_ANOTHER = "container:"
@@ -30,7 +32,7 @@ def with_defaults(engine: Engine, host: HostConfig) -> HostConfig:
         pid_mode=_mode(engine, host.pid_mode),
         cgroupns_mode=host.cgroupns_mode or ("private" if engine.cgroups.unified else "host"),
         runtime=host.runtime or RUNTIME,
-        security_opt=_security_opt(host),
+        security_opt=_security_opt(engine, host),
         masked_paths=hidden[0] if host.masked_paths is None else host.masked_paths,
         readonly_paths=hidden[1] if host.readonly_paths is None else host.readonly_paths,
         resources=_resources(engine, host.resources),
@@ -58,11 +60,19 @@ def _log_config(engine: Engine, log: LogConfig) -> LogConfig:
     return replace(log, type=engine.config.log_driver, config=log.config or dict(engine.config.log_opts))
 
 
-def _security_opt(host: HostConfig) -> tuple[str, ...]:
-    """What shares the host's processes or its memory cannot have an SELinux label of its own."""
-    shares = host.privileged or "host" in (host.ipc_mode, host.pid_mode)
-    labelled = any(option.startswith("label") for option in host.security_opt)
-    return (*host.security_opt, "label=disable") if shares and not labelled else host.security_opt
+def _security_opt(engine: Engine, host: HostConfig) -> tuple[str, ...]:
+    """What shares processes or memory with the host cannot have an SELinux label of its own, with a container only the
+    other's. Raises `Invalid` for two others with different ones."""
+    if any(option.startswith("label") for option in host.security_opt):
+        return host.security_opt
+    if host.privileged or "host" in (host.ipc_mode, host.pid_mode):
+        return (*host.security_opt, "label=disable")
+    modes = [mode for mode in (host.ipc_mode, host.pid_mode) if mode.startswith(_OF_ANOTHER)]
+    labels = {selinux_labels(engine.containers.joined(mode), engine.machine)[0] for mode in modes}
+    if len(labels) > 1:
+        raise Invalid("--ipc and --pid containers SELinux labels aren't the same")
+    shared = [option for label in labels for option in selinux.options_of(label)] if engine.machine.selinux else []
+    return (*host.security_opt, *(f"label={option}" for option in shared))
 
 
 def _resources(engine: Engine, limits: Resources) -> Resources:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
 
 from firkin.errors import Internal, Invalid, reason
-from firkin.model import HostConfig, MountPoint
+from firkin.model import Container
 from firkin.runtime import selinux
 from firkin.runtime.machine import Machine
-from firkin.runtime.spec_security import security_options
+from firkin.runtime.spec import selinux_labels
 
 ATTRIBUTE = "security.selinux"
 # What the machine itself needs, which would stop working under a container's label.
@@ -42,12 +41,12 @@ _PRECIOUS = frozenset(
 )
 
 
-def relabel_sources(machine: Machine, host: HostConfig, mounts: Iterable[MountPoint]) -> None:
+def relabel_sources(machine: Machine, container: Container) -> None:
     """Of all bind mounts that ask for it. Raises `Invalid` for a directory of the machine's own."""
     if machine.selinux is None:
         return
-    own = selinux.labels(security_options(host.security_opt).labels, machine.selinux)[1] or machine.selinux[1]
-    for mount in mounts:
+    own = selinux_labels(container, machine)[1] or machine.selinux[1]
+    for mount in container.mounts:
         modes = mount.mode.split(",")
         if mount.type == "bind" and ("z" in modes or "Z" in modes):
             relabel(mount.source, own if "Z" in modes else selinux.shared(own))

@@ -19,6 +19,7 @@ from firkin.engine.engine import Engine
 from firkin.errors import Conflict, Internal, reason
 from firkin.linux import mount
 from firkin.model import Container
+from firkin.runtime.spec import selinux_labels
 
 _HARDENED = mount.MOUNT_ATTR_NOSUID | mount.MOUNT_ATTR_NODEV | mount.MOUNT_ATTR_NOEXEC
 _ALREADY_GONE = (errno.EINVAL, errno.ENOENT)  # of umount2(2): not a mount, not a file
@@ -34,7 +35,7 @@ def acquire(engine: Engine, record: Container, undo: AsyncExitStack) -> str:
     release(engine, record.id)  # left by a daemon that was killed while it started this container
     undo.callback(release, engine, record.id)
     try:
-        _mount(_directory(engine, record.id), _options(record))
+        _mount(_directory(engine, record.id), _options(engine, record))
     except OSError as error:
         raise Internal(f"mount shared memory of {record.id}: {reason(error)}") from error
     return _directory(engine, record.id)
@@ -78,9 +79,11 @@ def _joined(engine: Engine, record: Container) -> str:
     return directory
 
 
-def _options(record: Container) -> list[str]:
+def _options(engine: Engine, record: Container) -> list[str]:
     user, group = userns.root_of(record.id_maps) or (0, 0)
-    return [f"size={record.host.shm_size}", "mode=1777", f"uid={user}", f"gid={group}"]
+    label = selinux_labels(record, engine.machine)[1]
+    context = [f"context={label}"] if label else []
+    return [f"size={record.host.shm_size}", "mode=1777", f"uid={user}", f"gid={group}", *context]
 
 
 def _mount(directory: str, options: list[str]) -> None:

@@ -89,7 +89,7 @@ async def _launch(engine: Engine, entry: Entry) -> None:
 async def decide(engine: Engine, record: Container, undo: AsyncExitStack) -> Config:
     """The whole configuration as a value, and the cgroup that it asks for."""
     ensure_sources(record.mounts)
-    relabel_sources(engine.machine, record.host, record.mounts)
+    relabel_sources(engine.machine, record)
     layers = engine.snapshots.layers_of(record.id)
     await engine.volumes.make_ready(record.mounts, layers, first=not record.state.started_at)
     undo.push_async_callback(engine.volumes.let_go, record.mounts)

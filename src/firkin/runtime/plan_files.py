@@ -37,7 +37,8 @@ def root(config: Config, source: Overlay | str, staging: str, *, volatile: bool)
         slave = config.linux.rootfs_propagation in ("", "slave", "rslave")  # not given: as runc has it
         yield "rootfs", staging, source, False, mount.MS_SLAVE if slave else mount.MS_PRIVATE
     else:
-        options = [*source.options, *(["volatile"] if volatile else [])]
+        context = _context(config.linux.mount_label)
+        options = [*source.options, *context, *(["volatile"] if volatile else [])]
         yield "overlay", staging, list(source.lowers), source.upper, source.work, options
 
 
@@ -89,9 +90,14 @@ def _mount(one: Mount, label: str) -> Iterator[Step]:
             yield "mount-attributes", one.destination, 0, 0, options.propagation & ~mount.MS_REC, False
 
 
+def _context(label: str) -> list[str]:
+    """The option that gives all files of a file system one SELinux label."""
+    return [f"context={label}"] if label else []
+
+
 def _new_filesystem(one: Mount, options: mount_options.MountOptions, label: str) -> Step:
     """Nothing is mounted below it yet, so what is for the whole tree is for it alone."""
-    context = [f"context={label}"] if label and one.type not in _UNLABELLED else []
+    context = [] if one.type in _UNLABELLED else _context(label)
     data = [*options.superblock, *options.data, *context]
     attributes = _attributes(options)
     if _target(one) == _DEV:

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Iterable
 
 from firkin.errors import Invalid, Unavailable
-from firkin.model import Container, ContainerConfig, ExecRequest, HostConfig, Ulimit
+from firkin.model import Container, ContainerConfig, ExecRequest, Ulimit
 from firkin.oci.runtime_config import OCI_VERSION, Config, ConsoleSize, Process, Rlimit, Root
 from firkin.oci.runtime_linux import Linux, Seccomp
 from firkin.runtime import apparmor, defaults, devices, seccomp_profile, selinux, spec_linux, spec_mounts
@@ -58,7 +58,7 @@ def build_config(
             sysctl=spec_linux.sysctls(container, machine),
             masked_paths=masked,
             readonly_paths=readonly,
-            mount_label=_selinux_labels(host, machine)[1],
+            mount_label=selinux_labels(container, machine)[1],
         ),
     )
 
@@ -78,7 +78,7 @@ def build_exec(container: Container, request: ExecRequest, machine: Machine, san
         rlimits=rlimits(host.resources.ulimits, machine.ulimits),
         no_new_privileges=security_options(host.security_opt).no_new_privileges,
         apparmor_profile=apparmor.profile_of(host, machine),
-        selinux_label=_selinux_labels(host, machine)[0],
+        selinux_label=selinux_labels(container, machine)[0],
         oom_score_adj=host.oom_score_adj,
     )
 
@@ -95,7 +95,7 @@ def _process(container: Container, machine: Machine, sandbox: Sandbox, bounding:
         rlimits=rlimits(host.resources.ulimits, machine.ulimits),
         no_new_privileges=security_options(host.security_opt).no_new_privileges,
         apparmor_profile=apparmor.profile_of(host, machine),
-        selinux_label=_selinux_labels(host, machine)[0],
+        selinux_label=selinux_labels(container, machine)[0],
         oom_score_adj=host.oom_score_adj,
     )
 
@@ -154,11 +154,11 @@ def seccomp_of(container: Container, machine: Machine) -> Seccomp | None:
     return seccomp_profile.resolve(wanted, bounding_set(host, machine.capabilities))
 
 
-def _selinux_labels(host: HostConfig, machine: Machine) -> tuple[str, str]:
+def selinux_labels(container: Container, machine: Machine) -> tuple[str, str]:
     """(of processes, of files); "" where SELinux is off, and for --privileged."""
-    if machine.selinux is None or host.privileged:
+    if machine.selinux is None or container.host.privileged:
         return "", ""
-    return selinux.labels(security_options(host.security_opt).labels, machine.selinux)
+    return selinux.labels(security_options(container.host.security_opt).labels, machine.selinux, container.id)
 
 
 def stop_signal(text: str, default: int = signal.SIGTERM) -> int:
