@@ -4,7 +4,8 @@ It allows nearly everything that the container's own capabilities, seccomp filte
 would reach through them to the host: mounting, kernel settings and interfaces in /proc and /sys, processes outside. It
 stands on its own: no include, so that it means the same on every machine.
 
-Source: apparmor.d(5); Docker's `docker-default` (moby profiles/apparmor/template.go) has the same rules.
+Source: apparmor.d(5); Docker's `docker-default` (moby profiles/apparmor/template.go) has the same rules but for the denied
+networks. `unix` is said because to AppArmor's newer ABIs `network` does not mean it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,15 @@ NAME = "firkin-default"
 TEXT = """\
 profile firkin-default flags=(attach_disconnected,mediate_deleted) {
   network,
+  unix,
   capability,
   file,
   umount,
+
+  # To the kernel's cryptography, and to the hypervisor or its guests. The system call filter refuses both, but it is the
+  # user's to replace, and a 32-bit program's socketcall(2) passes by any filter.
+  deny network alg,
+  deny network vsock,
 
   # The engine is not confined; those of other containers are, and keep out of each other by their namespaces.
   signal (receive) peer=unconfined,

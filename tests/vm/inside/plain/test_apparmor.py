@@ -77,6 +77,24 @@ def test_what_only_the_profile_forbids(box: Box, attempt: str) -> None:
     assert code != 0 and ("denied" in said.lower() or "permitted" in said.lower()), said
 
 
+# The host's Python, which asks for a socket of each of these families (AF_INET, AF_UNIX, AF_ALG, AF_VSOCK): what comes of it.
+SYSTEM = [f"{path}:{path}:ro" for path in ("/usr", "/lib", "/lib64") if Path(path).is_dir()]
+SOCKETS = """/usr/bin/python3 -IS -c '
+import errno, socket
+for family, kind in ((2, 1), (1, 1), (38, 5), (40, 1)):
+    try: socket.socket(family, kind).close(); print("made")
+    except OSError as error: print(errno.errorcode[error.errno])'"""
+
+
+def test_sockets_that_lead_into_the_kernel_or_out_of_a_guest(box: Box) -> None:
+    """Where a filter of the user's own lets them be asked for, and 32-bit programs pass by any. The profile forbids it before
+    the kernel looks whether it has the family at all."""
+    free = {"SecurityOpt": ["seccomp=unconfined"], "Binds": SYSTEM}
+    assert box.run(SOCKETS, free) == (0, "made\nmade\nEACCES\nEACCES\n")
+    code, said = box.run(SOCKETS, {**free, "SecurityOpt": [*free["SecurityOpt"], "apparmor=unconfined"]})
+    assert code == 0 and said.startswith("made\nmade\n") and "EACCES" not in said, said
+
+
 def test_a_privileged_one_under_the_profile_may_not_write_to_sys(box: Box) -> None:
     """Where /sys is writable but for the profile."""
     script = "cat /sys/kernel/mm/ksm/run >/tmp/x; cat /tmp/x >/sys/kernel/mm/ksm/run"
