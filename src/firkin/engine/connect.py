@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from firkin.engine import failures
 from firkin.engine.engine import Engine
+from firkin.engine.joining import open_network
 from firkin.engine.surroundings import write_files
 from firkin.engine.table import Entry, Live
 from firkin.errors import NotFound
@@ -63,8 +64,9 @@ async def dns_sockets(engine: Engine, live: Live) -> list[int]:
 
 
 async def run_in_network(engine: Engine, live: Live, parent: tuple[Step, ...], child: tuple[Step, ...]) -> list[int]:
-    """Carry out steps in a running container's network namespace; returns the sockets they made."""
-    netns = os.open(f"/proc/{live.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    """Carry out steps in a running container's network namespace; returns the sockets they made. Raises `Conflict` when the
+    container has ended."""
+    netns = open_network(live)
     plan = namespace_job(new_id(), child, CLONE_NEWNET, parent)
     plan["fds"].append(_NETNS)
     try:

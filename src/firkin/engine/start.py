@@ -18,6 +18,7 @@ from firkin.engine import failures, health, oom, remove, usage_events, userns
 from firkin.engine.attach import hand_over
 from firkin.engine.detach import parse_keys
 from firkin.engine.engine import Engine
+from firkin.engine.joining import open_joined
 from firkin.engine.mounts import ensure_sources, open_subpaths, with_subpaths
 from firkin.engine.relabel import relabel_sources
 from firkin.engine.states import require
@@ -108,7 +109,7 @@ async def _spawn(engine: Engine, entry: Entry, record: Container, config: Config
         if engine.cgroups.unified:
             others["cgroup"] = engine.cgroups.open_group(cgroup_path(engine, record))
             stdio.closing.callback(os.close, others["cgroup"])
-        fds = {**others, **_open_namespaces(config, stdio.closing)}
+        fds = {**others, **open_joined(engine, record.host, namespace_paths(config), stdio.closing)}
         plan = container_plan(config, launch_value(engine, record, config, attachment, stdio.names, list(others)))
         try:
             spawned = await engine.shepherds.spawn(plan, fds)
@@ -158,15 +159,6 @@ def log_settings(engine: Engine, record: Container) -> dict[str, Any]:
         "max_file": max_file,
         "tty": record.config.tty,
     }
-
-
-def _open_namespaces(config: Config, closing: Any) -> dict[str, int]:
-    """Descriptors of namespaces to join, by the plan's names for them."""
-    found = {}
-    for name, path in namespace_paths(config).items():
-        found[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        closing.callback(os.close, found[name])
-    return found
 
 
 def _now_running(engine: Engine, entry: Entry, record: Container, spawned: Spawned, undo: AsyncExitStack) -> None:
