@@ -8,6 +8,7 @@ Then policies apply.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import time
@@ -18,7 +19,7 @@ from firkin.engine.engine import Engine
 from firkin.engine.states import is_up
 from firkin.engine.surroundings import cgroup_path, forget_notes, remove_cgroup
 from firkin.engine.table import Entry, Live
-from firkin.errors import FirkinError
+from firkin.errors import Conflict, FirkinError
 from firkin.runtime.exits import is_running
 
 _LOST = 255
@@ -71,7 +72,8 @@ async def _take_over(engine: Engine, entry: Entry) -> None:
     undo.callback(start.close_live, entry, entry.live)
     entry.running.set()
     if engine.networks.restore(record):
-        await engine.networks.serve_names(record, await connect.dns_sockets(engine, entry.live))
+        with contextlib.suppress(Conflict):  # it ends at this very moment, of which the engine is about to hear
+            await engine.networks.serve_names(record, await connect.dns_sockets(engine, entry.live))
     oom.watch(engine, entry, entry.live)
     health.start(engine, entry)
 
