@@ -1,6 +1,8 @@
 """Who reaches whom: published ports from everywhere, isolation between networks, masquerading. Real packets."""
 
 import asyncio
+import socket
+import struct
 import subprocess
 
 from firkin.model import PortBinding
@@ -117,6 +119,24 @@ async def test_loopback_services_of_the_host_stay_private(tmp_path):
 
 
 @isolated
+async def test_nobody_on_the_wire_passes_for_the_host_itself(tmp_path):
+    """127.0.0.1 the kernel refuses by itself, as it is an interface's; not so the rest of 127.0.0.0/8, which servers trust too."""
+    networks = await engine(tmp_path)
+    container = await start(networks, record("curious"))
+    gateway = container.record.endpoints["bridge"].gateway
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((gateway, 7000))
+        server.settimeout(20)
+        for source in ("127.9.9.9", container.ip):
+            await container.namespace.arun(_send_as, source, gateway, 7000)
+        assert server.recvfrom(100)[1][0] == container.ip, "the second one is the first to arrive"
+        table = next(name for name in await networks.rules() if name.startswith("ip "))
+        await _nft(f"flush chain {table} guard")
+        await container.namespace.arun(_send_as, "127.9.9.9", gateway, 7000)
+        assert server.recvfrom(100)[1][0] == "127.9.9.9", "what would be without the rule"
+
+
+@isolated
 async def test_loopback_services_stay_private_when_the_engine_is_gone(tmp_path):
     """A bridge that was there before, with neighbours of the host's on it, is there afterwards, and no rule guards it."""
     neighbour = other_host("lan0", "10.9.0.1", "10.9.0.2")
@@ -222,6 +242,15 @@ def _route_for_all(value):
     for switch in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
         with open(f"/proc/sys/net/{switch}", "w", encoding="ascii") as file:
             file.write(value)
+
+
+def _send_as(source, target, port):
+    """A datagram in somebody else's name. The kernel fills in lengths and checksum of the IP header."""
+    datagram = struct.pack("!HHHH", 4444, port, 12, 0) + b"spam"
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 0, 0, 0, 64, socket.IPPROTO_UDP, 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+        raw.sendto(header + socket.inet_aton(source) + socket.inet_aton(target) + datagram, (target, 0))
 
 
 async def _strangers(left):

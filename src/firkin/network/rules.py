@@ -5,7 +5,7 @@ rules are neither read nor changed and `remove_tables` leaves nothing. A publish
 do not grow with them, and starting a container changes no rule.
 
 What a packet meets, in order:
-  guard        to 127.0.0.0/8 from the wire: dropped. The bridges have route_localnet, which alone would let it in.
+  guard        to or from 127.0.0.0/8 on the wire: dropped. The bridges have route_localnet, which alone would let it in.
   published    to an address of this host, from anywhere (prerouting) or from this host itself (output): to the container
                that published the port.
   forward      within one bridge: accepted. From or to an internal network: dropped. Into a bridge: only answers and
@@ -96,7 +96,7 @@ def _published(family: str) -> list[str]:
 
 
 def _guard(family: str) -> list[str]:
-    return ['iifname != "lo" ip daddr 127.0.0.0/8 drop'] if family == "ip" else []
+    return [f'iifname != "lo" ip {end} 127.0.0.0/8 drop' for end in ("daddr", "saddr")] if family == "ip" else []
 
 
 def _forward(networks: Sequence[Network]) -> list[str]:
