@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.e2e.conftest import IMAGE
-from tests.lab import FIRKIN, Engine, wait_until
+from tests.lab import FIRKIN, SLOWNESS, Engine, wait_until
 
 
 @pytest.fixture
@@ -68,6 +68,16 @@ def test_pause_freezes(client, sleeper: str) -> None:
     assert done.returncode != 0 and "paused" in done.stderr
     client("unpause", sleeper)
     assert client("exec", sleeper, "echo", "awake").stdout == "awake\n"
+
+
+def test_a_paused_container_is_killed_and_removed(client, sleeper: str) -> None:
+    """A version 1 freezer lets go of nobody, not even for SIGKILL."""
+    for verb in (["kill"], ["stop", "-t", "0"], ["rm", "-f"]):
+        client("start", sleeper)
+        client("pause", sleeper)
+        client(*verb, sleeper)
+        up = client("ps", "-q", "--filter", f"name={sleeper}", "--filter", "status=running", "--filter", "status=paused")
+        assert up.stdout == ""
 
 
 def test_restart_rename_and_ps(client, sleeper: str) -> None:
@@ -173,7 +183,7 @@ def test_logs_rotate(client, engine: Engine) -> None:
 
 
 def test_auto_remove_and_wait_together(client, engine: Engine) -> None:
-    container = client("run", "-d", "--rm", IMAGE, "sh", "-c", "sleep 0.3; exit 4").stdout.strip()
+    container = client("run", "-d", "--rm", IMAGE, "sh", "-c", f"sleep {0.5 * SLOWNESS}; exit 4").stdout.strip()
     assert client("wait", container).stdout.strip() == "4"
     wait_until(lambda: client("inspect", container, check=False).returncode == 1)
 

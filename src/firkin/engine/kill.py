@@ -30,7 +30,10 @@ async def kill(engine: Engine, ref: str, signal: str = "") -> None:
     if number in (signals.SIGKILL, stop_signal(entry.record.config.stop_signal or "TERM")):
         entry.stop_requested = True
     gone = await wait.begin(engine, entry.id)
-    send(engine, entry, number)
+    if number == signals.SIGKILL:
+        await end(engine, entry)
+    else:
+        send(engine, entry, number)
     if number == signals.SIGKILL:  # as dockerd: whoever looks afterwards finds it down
         await asyncio.wait((gone,), timeout=_PATIENCE)
 
@@ -41,3 +44,15 @@ def send(engine: Engine, entry: Entry, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             signals.pidfd_send_signal(entry.live.pidfd, number)
     engine.events.container("kill", entry.record, signal=str(int(number)))
+
+
+async def end(engine: Engine, entry: Entry) -> None:
+    """SIGKILL, frozen or not: a version 1 freezer does not let go of a process for it."""
+    live = entry.live
+    if live is None:
+        return
+    live.killed = True  # first: a freeze that is under way undoes itself when it finds this (pause.py)
+    send(engine, entry, signals.SIGKILL)
+    if entry.record.state.status == "paused":
+        with contextlib.suppress(OSError):  # it died meanwhile, and its group is gone
+            await asyncio.to_thread(engine.cgroups.thaw, live.cgroup)

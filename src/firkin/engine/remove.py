@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import signal as signals
 
 from firkin.engine import wait
 from firkin.engine.engine import Engine
-from firkin.engine.kill import send
+from firkin.engine.kill import end
 from firkin.engine.states import is_up, require
 from firkin.engine.table import Entry
 from firkin.errors import Conflict, FirkinError
@@ -53,11 +52,8 @@ async def _kill(engine: Engine, entry: Entry) -> None:
     entry.stop_requested = True
     if entry.restarting:
         entry.restarting.cancel()
-    if entry.record.state.status == "paused" and entry.live:
-        engine.cgroups.kill(entry.live.cgroup)  # a frozen process dies when thawed
-        await asyncio.to_thread(engine.cgroups.thaw, entry.live.cgroup)
     gone = await wait.begin(engine, entry.id)
-    send(engine, entry, signals.SIGKILL)
+    await end(engine, entry)
     await asyncio.wait_for(gone, _KILL_PATIENCE)
 
 

@@ -6,11 +6,10 @@ Source: Docker Engine API, `POST /containers/{id}/stop`: `t` seconds of patience
 from __future__ import annotations
 
 import asyncio
-import signal as signals
 
 from firkin.engine import pause, wait
 from firkin.engine.engine import Engine
-from firkin.engine.kill import send
+from firkin.engine.kill import end, send
 from firkin.engine.start import start
 from firkin.engine.states import is_up, require
 from firkin.engine.table import Entry
@@ -57,7 +56,7 @@ async def bring_down(
     send(engine, entry, stop_signal(signal or config.stop_signal or "TERM"))
     done, _ = await asyncio.wait((gone,), timeout=None if patience < 0 else patience)
     if not done:
-        send(engine, entry, signals.SIGKILL)
+        await end(engine, entry)
         await asyncio.wait_for(asyncio.shield(gone), _KILL_PATIENCE)
     if for_good:
         engine.containers.mark_stopped(entry)

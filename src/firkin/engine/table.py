@@ -30,6 +30,7 @@ class Live:
     undo: AsyncExitStack  # gives back network, cgroup and descriptors, in the reverse order of their taking
     started: float  # monotonic seconds
     console: int | None = None  # pty master
+    killed: bool = False  # SIGKILL has been sent to it
 
 
 @dataclass
