@@ -115,9 +115,9 @@ async def test_connections_that_are_held_open(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
 
     def hold():
-        """Half of them say nothing; half ask again and again, and never read an answer."""
+        """A few ask again and again, and never read an answer; the others say nothing."""
         held = [socket.create_connection(SERVER) for _ in range(60)]
-        for one in held[::2]:
+        for one in held[:4]:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
             one.setblocking(False)
             try:
