@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import socket
 from pathlib import Path
 
 from tests.attacks.rig import IMAGE, PYTHON, PYTHON3, Rig
@@ -72,3 +75,59 @@ def test_the_null_device_is_opened_for_each_process(rig: Rig, tmp_path: Path) ->
             rig.engine.firkin("exec", "-d", before, *run, LOOK, "0", "1", "2")
             wait_until(found.exists)
             assert json.loads(found.read_text()) == [UNTOUCHED] * 3
+
+
+# When told to, lets go of its terminal; and stays, though hung up on.
+STAY = ["sh", "-c", "trap '' HUP; read _; exec < /dev/null > /dev/null 2>&1; sleep 1000"]
+
+
+def test_input_of_an_exec_whose_terminal_is_closed_goes_to_nobody_else(rig: Rig) -> None:
+    """The engine sees the end of its output, and the number of what it had open may be that of another container's input by the
+    next moment; what the client goes on typing must not go there."""
+    before = terminals(rig)
+    with rig.held(IMAGE, "sleep", "1000") as hostile, contextlib.ExitStack() as closing:
+        started = [terminal_exec(rig, hostile, closing) for _ in range(8)]
+        for _, typing in started:
+            typing.sendall(b"\n")
+        wait_until(lambda: all(has_let_go(rig, name) for name, _ in started), 30)
+        victims = [closing.enter_context(rig.held("-i", IMAGE, "cat")) for _ in range(6)]
+        for _ in range(5):
+            for _, typing in started:
+                typing.sendall(b"injected\n")
+            assert rig.alive()
+        for victim in victims:
+            closing.enter_context(hijacked(rig, f"/containers/{victim}/attach?stream=1&stdin=1")).sendall(b"own\n")
+            wait_until(lambda victim=victim: "own\n" in rig.logs(victim))
+            assert rig.logs(victim) == "own\n"
+    wait_until(lambda: terminals(rig) == before)
+
+
+def terminal_exec(rig: Rig, container: str, closing: contextlib.ExitStack) -> tuple[str, socket.socket]:
+    body = {"Cmd": STAY, "Tty": True, "AttachStdin": True, "AttachStdout": True}
+    _, made = rig.engine.api().call("POST", f"/containers/{container}/exec", body)
+    return made["Id"], closing.enter_context(hijacked(rig, f"/exec/{made['Id']}/start", {"Tty": True}))
+
+
+def hijacked(rig: Rig, path: str, body: object = None) -> socket.socket:
+    """The connection of a request, once it is the client's and the process's."""
+    content = json.dumps(body).encode() if body else b""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\n"
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(60)
+    connection.connect(rig.engine.sock)
+    connection.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(content) + content)
+    assert b"101 UPGRADED" in connection.recv(4096)
+    return connection
+
+
+def terminals(rig: Rig) -> int:
+    """How many masters of terminals the daemon has open."""
+    assert rig.engine.process
+    opened = Path(f"/proc/{rig.engine.process.pid}/fd")
+    return sum("ptmx" in os.readlink(fd) for fd in opened.iterdir() if os.path.lexists(fd))
+
+
+def has_let_go(rig: Rig, exec_id: str) -> bool:
+    """Whether it runs, and its terminal is nobody's any more."""
+    pid = rig.engine.api().call("GET", f"/exec/{exec_id}/json")[1]["Pid"]
+    return bool(pid) and b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes() and "null" in os.readlink(f"/proc/{pid}/fd/0")

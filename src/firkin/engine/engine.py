@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, field
 
 from firkin.config import DaemonConfig
@@ -24,12 +25,18 @@ from firkin.storage.volumes import Volumes
 
 @dataclass
 class ExecSession:
-    """An exec created, perhaps running: its record and what it holds in this process."""
+    """An exec created, perhaps running: its record and what it holds in this process. `console`, the terminal's master, is not
+    what output is read from: that ends, and is closed, when the program lets go of its terminal, while input goes on."""
 
     record: Exec
     stdin: StdinPipe = field(default_factory=lambda: StdinPipe(None, None))
     console: int | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def close_console(self) -> None:
+        if self.console is not None:
+            os.close(self.console)
+        self.console = None
 
 
 @dataclass

@@ -138,7 +138,10 @@ async def _spawn(engine: Engine, session: ExecSession, request: ExecRequest, liv
     if spawned.console is not None:
         os.set_blocking(spawned.console, False)
         session.console = spawned.console
-        outputs[spawned.console] = 1
+        if not detach:
+            outputs[os.dup(spawned.console)] = 1
+        if session.ended.is_set():  # it was quicker than we are
+            session.close_console()
     return outputs
 
 
@@ -228,15 +231,12 @@ def _streams(session: ExecSession, request: ExecRequest, outputs: dict[int, int]
     async def stdin() -> int | None:
         return session.console if request.tty else session.stdin.write
 
-    def forget_console() -> None:
-        session.console = None  # closed with the outputs
-
     return Streams(
         outputs,
         stdin if request.attach_stdin else None,
         tty=request.tty,
         detach_keys=request.detach_keys,
         on_close_stdin=session.stdin.close_write,
-        on_close=forget_console,
+        on_close=session.close_console,
         finished=session.ended.wait,
     )

@@ -45,6 +45,7 @@ def _exec_ended(engine: Engine, session: ExecSession, code: int) -> None:
     session.record = replace(session.record, running=False, exit_code=code)
     entry = engine.containers.get(session.record.container_id)
     session.stdin.close()
+    session.close_console()
     session.ended.set()
     if entry:
         engine.events.container("exec_die", entry.record, execID=session.record.id, exitCode=str(code))
