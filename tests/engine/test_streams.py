@@ -62,3 +62,23 @@ async def test_detach_keys_end_the_attachment() -> None:
     with pytest.raises(Detached):
         await streams.write(b"x\x10\x11y")
     assert streams.detached and await streams.read() is None
+
+
+async def test_one_that_is_closed_takes_nobody_elses_reader_away() -> None:
+    """The numbers of its descriptors are free at once, and the next client's before the reader of this one has woken up."""
+    read, write = pipe_pair()
+    streams = Streams({read: 1})
+    reading = asyncio.create_task(streams.read())
+    await asyncio.sleep(0)
+    await streams.close()
+    os.close(write)
+    others, other_write = pipe_pair()
+    assert others == read
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_reader(others, told.set)
+    assert await reading is None
+    os.write(other_write, b"x")
+    await asyncio.wait_for(told.wait(), 10)
+    asyncio.get_running_loop().remove_reader(others)
+    os.close(others)
+    os.close(other_write)

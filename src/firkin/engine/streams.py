@@ -131,7 +131,8 @@ class Streams:
             await self._ready
         finally:
             for fd in watched:
-                loop.remove_reader(fd)
+                if fd in self._outputs:  # or `close` has been here, and the number may be somebody else's by now
+                    loop.remove_reader(fd)
 
     def _wake(self) -> None:
         if self._ready:
