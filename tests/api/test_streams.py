@@ -14,11 +14,11 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
-from firkin.api import streams
+from firkin.api import streams, tls
 from firkin.api.call import Call
 from firkin.api.connection import Connection
 from firkin.api.server import Application, Server
-from firkin.api.tls import TlsConnection, server_context
+from firkin.api.tls import TlsServer, server_context
 from firkin.engine.streams import Streams, pipe_pair
 from firkin.errors import Invalid
 from tests.api.rig import NO_ENGINE, Client, serve
@@ -288,7 +288,7 @@ async def secure(tmp_path: Path, certificates: Path) -> AsyncIterator[Path]:
     context = server_context(*(str(certificates / name) for name in ("ca.pem", "server.pem", "server.key")))
     server = Server(Application(NO_ENGINE, ROUTES))
     path = tmp_path / "tls.sock"
-    listener = await asyncio.get_running_loop().create_unix_server(lambda: TlsConnection(context, server), str(path))
+    listener = await asyncio.get_running_loop().create_unix_server(TlsServer(context, server), str(path), backlog=1024)
     yield path
     listener.close()
     await server.shutdown(0.1)
@@ -368,6 +368,23 @@ async def test_tls_without_a_certificate_of_ours_is_refused(secure: Path, certif
         )
         await Client(reader, writer).ask("GET", "/nope")  # TLS 1.3 tells the client after its first bytes
     assert not started
+
+
+async def test_strangers_that_say_nothing_do_not_use_up_descriptors(
+    secure: Path, certificates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls, "_HANDSHAKE_SECONDS", 300.0)
+    before = len(os.listdir("/proc/self/fd"))
+    silent = [await asyncio.open_unix_connection(str(secure)) for _ in range(400)]
+    async with asyncio.timeout(30):
+        await silent[0][0].read()  # the first one has made room, before its time is up
+        reader, writer = await asyncio.open_unix_connection(
+            str(secure), ssl=client_context(certificates, "client"), server_hostname="localhost"
+        )
+        assert (await Client(reader, writer).ask("GET", "/nope"))[0] == 404
+    assert len(os.listdir("/proc/self/fd")) - before - len(silent) < 200
+    for _, ours in (*silent, (reader, writer)):
+        ours.transport.abort()
 
 
 def test_unusable_certificates_are_named(tmp_path: Path) -> None:

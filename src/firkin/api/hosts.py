@@ -13,7 +13,7 @@ import ssl
 
 from firkin.api.routes import ROUTES
 from firkin.api.server import Application, Server
-from firkin.api.tls import TlsConnection
+from firkin.api.tls import TlsServer
 from firkin.engine.engine import Engine
 from firkin.errors import Internal, Invalid, reason
 
@@ -52,9 +52,7 @@ class Serving:
             raise Invalid(f"listen on tcp://{address}: want HOST:PORT")
         loop = asyncio.get_running_loop()
         try:
-            return await loop.create_server(
-                lambda: TlsConnection(tls, self._server), name.strip("[]"), int(port), backlog=_BACKLOG
-            )
+            return await loop.create_server(TlsServer(tls, self._server), name.strip("[]"), int(port), backlog=_BACKLOG)
         except OSError as error:
             raise _failure(f"tcp://{address}", error) from None
 

@@ -17,6 +17,7 @@ from firkin.errors import Invalid, reason
 
 _CHUNK = 1 << 16
 _HANDSHAKE_SECONDS = 10.0
+_MOST_UNKNOWN = 128
 
 
 def server_context(ca: str, certificate: str, key: str) -> ssl.SSLContext:
@@ -34,12 +35,35 @@ def server_context(ca: str, certificate: str, key: str) -> ssl.SSLContext:
     return context
 
 
+class TlsServer:
+    """Makes a connection for each client. Of those whose certificate has not been seen yet few are kept, for anybody may
+    connect, and the engine needs its descriptors: the one that has taken longest makes room."""
+
+    def __init__(self, context: ssl.SSLContext, make_protocol: Callable[[], asyncio.Protocol]) -> None:
+        self._context, self._make_protocol = context, make_protocol
+        self._unknown: dict[TlsConnection, None] = {}  # in the order of their coming
+
+    def __call__(self) -> TlsConnection:
+        return TlsConnection(self._context, self._make_protocol, self)
+
+    def come(self, connection: TlsConnection) -> None:
+        self._unknown[connection] = None
+        if len(self._unknown) > _MOST_UNKNOWN:
+            oldest = next(iter(self._unknown))
+            self.known(oldest)
+            oldest.socket_transport.abort()
+
+    def known(self, connection: TlsConnection) -> None:
+        """It has shown its certificate, or is gone."""
+        self._unknown.pop(connection, None)
+
+
 class TlsConnection(asyncio.Protocol):
     """The socket's protocol: decrypts what comes in and hands it on once the handshake is done."""
 
-    def __init__(self, context: ssl.SSLContext, make_protocol: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, context: ssl.SSLContext, make_protocol: Callable[[], asyncio.Protocol], server: TlsServer) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._make_protocol = make_protocol
+        self._make_protocol, self._server = make_protocol, server
         self._inner: asyncio.Protocol | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._ended = False  # the client will send no more
@@ -49,6 +73,7 @@ class TlsConnection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.socket_transport = transport
         self._deadline = asyncio.get_running_loop().call_later(_HANDSHAKE_SECONDS, transport.abort)
+        self._server.come(self)
 
     def data_received(self, data: bytes) -> None:
         self._incoming.write(data)
@@ -69,6 +94,7 @@ class TlsConnection(asyncio.Protocol):
         self.tls.do_handshake()
         assert self._deadline is not None
         self._deadline.cancel()
+        self._server.known(self)
         self._inner = self._make_protocol()
         self._inner.connection_made(TlsTransport(self))
 
@@ -100,6 +126,7 @@ class TlsConnection(asyncio.Protocol):
             self._inner.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._server.known(self)
         if self._deadline is not None:
             self._deadline.cancel()
         if self._inner is not None:
