@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from typing import Any
 
 import msgspec
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 
 from firkin.api import create_request, filters
 from firkin.api.decode import decode
+from firkin.api.handlers import archive
 from firkin.api.router import Router
 from firkin.api.routes import ROUTES
-from firkin.api.shape_path import path_stat
 from firkin.api.times import parse_seconds, rfc3339
 from firkin.api.versions import NEWEST, OLDEST, dialect, split_version
 from firkin.engine import validate
@@ -181,7 +182,7 @@ ROUTER = Router(ROUTES)
 @fuzzed(
     st.builds(
         PathStat,
-        clean_text("name", "a/b"),
+        clean_text("name", "a/b") | st.binary(max_size=20).map(os.fsdecode),
         st.integers(0, 2**63 - 1),
         st.integers(0, 2**32 - 1),
         st.integers(-(2**40) * 10**9, 2**40 * 10**9),
@@ -190,6 +191,7 @@ ROUTER = Router(ROUTES)
 )
 def test_path_stat(found: PathStat) -> None:
     """Whatever lies at a path in a container, it can be told in a header: one line of base64 of JSON."""
-    header = base64.b64encode(msgspec.json.encode(path_stat(found))).decode()
-    assert json.loads(base64.b64decode(header))["name"] == found.name and "\n" not in header
+    header = archive._header(found)
+    told = json.loads(base64.b64decode(header))["name"]
+    assert told == found.name.encode(errors="replace").decode() and "\n" not in header
     assert rfc3339(found.mtime)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as stdlib_json
 from typing import Any
 
 import msgspec
@@ -23,9 +24,17 @@ _JSON = CIMultiDict(_COMMON, **{"Content-Type": "application/json"})
 _encode = msgspec.json.Encoder().encode
 
 
+def encode(value: Any) -> bytes:
+    """As JSON. What a container calls its files need be no text: what is none is shown as a question mark."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return stdlib_json.dumps(msgspec.to_builtins(value), ensure_ascii=False).encode(errors="replace")
+
+
 def json(value: Any, status: int = 200) -> web.Response:
     """`value` as JSON, with the newline that Go's encoder puts after it."""
-    return web.Response(status=status, body=_encode(value) + b"\n", headers=_JSON.copy())
+    return web.Response(status=status, body=encode(value) + b"\n", headers=_JSON.copy())
 
 
 def error(status: int, message: str) -> web.Response:

@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable
 
+from firkin.engine.bounded import thinking
 from firkin.engine.engine import Engine
 from firkin.engine.states import is_up
 from firkin.engine.table import Entry
@@ -34,7 +35,8 @@ def containers(engine: Engine, filters: Filters, all: bool = False, limit: int =
     records = sorted((entry.record for entry in engine.containers), key=lambda record: record.created, reverse=True)
     records = _between(engine, records, filters)
     everything = all or limit > 0 or bool(filters.keys() & {"status", "exited", "before", "since"})
-    chosen = [record for record in records if (everything or is_up(record)) and _matches(engine, record, filters)]
+    with thinking("apply filters"):
+        chosen = [record for record in records if (everything or is_up(record)) and _matches(engine, record, filters)]
     return chosen[:limit] if limit > 0 else chosen
 
 
@@ -79,7 +81,7 @@ def matches_labels(labels: dict[str, str], wanted: Iterable[str]) -> bool:
 def _has_name(name: str, patterns: list[str]) -> bool:
     try:
         return any(re.search(pattern, name) or re.search(pattern, "/" + name) for pattern in patterns)
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise Invalid(f"invalid filter 'name': {error}") from None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 
-import msgspec
 from aiohttp import web
 
 from firkin.api import answers
@@ -47,4 +46,4 @@ def _path(call: Call) -> str:
 
 
 def _header(found: PathStat) -> str:
-    return base64.b64encode(msgspec.json.encode(path_stat(found))).decode()
+    return base64.b64encode(answers.encode(path_stat(found))).decode()
