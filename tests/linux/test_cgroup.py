@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.lab import SLOWNESS
 
 from firkin.linux import cgroup_bpf, cgroup_bpf_view
 from firkin.linux.cgroup import Cgroups
@@ -33,7 +34,7 @@ def group() -> Iterator[tuple[Cgroups, str]]:
 def run_inside(cgroups: Cgroups, path: str, code: str) -> subprocess.CompletedProcess[str]:
     """Run Python code in the group; it has joined before its first line."""
     joins = f"for f in {cgroups.join_files(path)!r}: open(f, 'w').write('0')\n"
-    return subprocess.run([sys.executable, "-c", joins + code], capture_output=True, text=True, timeout=30)
+    return subprocess.run([sys.executable, "-c", joins + code], capture_output=True, text=True, timeout=30 * SLOWNESS)
 
 
 def test_a_memory_limit_is_in_force_before_the_first_allocation(group: tuple[Cgroups, str]) -> None:
@@ -49,7 +50,7 @@ def test_a_memory_limit_is_in_force_before_the_first_allocation(group: tuple[Cgr
 def test_a_pids_limit_stops_a_fork_bomb(group: tuple[Cgroups, str]) -> None:
     cgroups, path = group
     cgroups.create(path, [("pids", "pids.max", "3")], [])
-    code = "import os, time\nn = 0\ntry:\n  while n < 50:\n    if not os.fork(): time.sleep(2); os._exit(0)\n    n += 1\nexcept OSError: pass\nprint(n)"
+    code = f"import os, time\nn = 0\ntry:\n  while n < 50:\n    if not os.fork(): time.sleep({2 * SLOWNESS}); os._exit(0)\n    n += 1\nexcept OSError: pass\nprint(n)"
     assert run_inside(cgroups, path, code).stdout.strip() == "2"
     cgroups.kill(path)
 
@@ -87,7 +88,7 @@ def test_the_version_2_device_program_decides_as_the_version_1_list_does(unified
         "  try: open('/dev/' + path, mode, 0).close(); print('yes')\n"
         "  except PermissionError: print('no')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30 * SLOWNESS)
     assert done.stdout.split() == ["yes", "yes", "no", "no", "no"], done.stderr
 
 
@@ -140,7 +141,7 @@ def test_a_group_out_of_memory_is_told_of_at_once(group: tuple[Cgroups, str]) ->
     assert run_inside(cgroups, path, "print(len(bytes(1 << 20)))").stdout == "1048576\n"
     assert watch.news() == []
     hog = run_inside(cgroups, path, "print(len(b'x' * (512 << 20)))")
-    assert hog.returncode == -9 and select.select([watch], [], [], 10)[0] == [watch]
+    assert hog.returncode == -9 and select.select([watch], [], [], 10 * SLOWNESS)[0] == [watch]
     assert watch.news() == ["one"] and watch.news() == []
     watch.drop("one")
     cgroups.remove(path)
@@ -161,7 +162,7 @@ def test_freeze_stops_and_thaw_continues(group: tuple[Cgroups, str]) -> None:
     cgroups.thaw(path)
     assert echo.stdout.readline() == "hello\n"
     cgroups.kill(path)
-    assert echo.wait(10) == -9
+    assert echo.wait(10 * SLOWNESS) == -9
 
 
 def test_a_failed_create_leaves_nothing(group: tuple[Cgroups, str]) -> None:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.lab import SLOWNESS
 
 from firkin.linux import capabilities, process, syscalls, tty
 
@@ -172,7 +173,7 @@ except OSError as error:
 
 def test_mounts_terminals_and_the_kernels_explanations(tmp_path: Path) -> None:
     command = ["unshare", "-m", "--propagation", "private", sys.executable, "-c", MOUNTS, str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=Path(__file__).parents[2])
+    run = subprocess.run(command, capture_output=True, text=True, timeout=30 * SLOWNESS, cwd=Path(__file__).parents[2])
     assert run.returncode == 0, run.stderr
     refusals, terminal, attributes, changed, layers = run.stdout.splitlines()
     assert refusals == "nosuchfs|tmpfs: Bad value for 'size'|tmpfs: Unknown parameter 'x'"

@@ -13,10 +13,11 @@ from firkin.linux.netlink import Netlink
 from firkin.model import EndpointRequest, HostConfig
 from firkin.network import dns
 from firkin.network.model import NetworkRequest
+from tests.lab import SLOWNESS
 from tests.network.wires import carry_out, child_steps, engine, isolated, other_host, record, start, stop
 
 
-async def ask(where, name, kind="A", *, server="127.0.0.11", tcp=False, timeout=1.0):
+async def ask(where, name, kind="A", *, server="127.0.0.11", tcp=False, timeout=1.0 * SLOWNESS):
     """(rcode, sorted records' data); None if nobody answers."""
     query = DNSRecord.question(name, kind)
 

@@ -18,6 +18,7 @@ import time
 from typing import Any
 
 import msgspec
+from tests.lab import SLOWNESS
 
 from firkin.linux.netlink import Netlink
 from firkin.linux.process import pidfd_open
@@ -136,12 +137,12 @@ def by_runc(config: Config, request: dict[str, Any], directory: str) -> dict[str
     with open(directory + "/config.json", "wb") as file:
         file.write(to_json(bundle))
     argv = ["runc", "--root", directory + "/runc", "run", "--bundle", directory, f"probe-{os.getpid()}"]
-    done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30 * SLOWNESS, check=False)
     return {"out": done.stdout, "code": done.returncode, "error": done.stderr}
 
 
 def shell(command: str) -> str:
-    return subprocess.run(command, shell=True, capture_output=True, text=True, check=True, timeout=20).stdout
+    return subprocess.run(command, shell=True, capture_output=True, text=True, check=True, timeout=20 * SLOWNESS).stdout
 
 
 def main() -> None:

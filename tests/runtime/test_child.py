@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.lab import SLOWNESS
 from tests.runtime.box import DOCKER_CAPABILITIES, NAMESPACES, NO_EXEC, Box, layer, reap
 
 from firkin.linux import mount as m
@@ -219,7 +220,7 @@ print(result.output.strip(), result.failure, len(lines) - before, f"{base}/data/
 def test_shared_propagation_reaches_the_host_and_nothing_else_does(tmp_path: Path) -> None:
     """One mount appears outside, the one made in the shared volume; the host's own mounts survive the pivot."""
     command = ["unshare", "-m", "--propagation", "private", sys.executable, "-c", SHARED, str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=Path(__file__).parents[2])
+    run = subprocess.run(command, capture_output=True, text=True, timeout=30 * SLOWNESS, cwd=Path(__file__).parents[2])
     assert run.stdout == "done None 1 True\n", run.stderr
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.lab import SLOWNESS
 
 RUNNER = Path(__file__).with_name("plan_runner.py")
 APPLETS = "sh cat chmod echo env grep head hostname id ls mkdir mount ps pwd sleep sort stat stty touch tty umount unshare"
@@ -37,7 +38,7 @@ def run(root: Path, script: str | list[str], **request: Any) -> dict[str, Any]:
     wanted = json.dumps({"root": str(root), "argv": argv, **request})
     command = ["unshare", "-nm", "--propagation", "private", sys.executable, str(RUNNER), wanted]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60 * SLOWNESS, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.lab import SLOWNESS
 from tests.runtime.box import Box, reap, wait_started
 
 from firkin.linux import process as p
@@ -205,7 +206,7 @@ print(result.output, result.failure)
 
 def test_a_network_interface_is_there_before_the_program(tmp_path: Path) -> None:
     command = ["unshare", "-nm", "--propagation", "private", sys.executable, "-c", VETH, str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=Path(__file__).parents[2])
+    run = subprocess.run(command, capture_output=True, text=True, timeout=30 * SLOWNESS, cwd=Path(__file__).parents[2])
     lines = run.stdout.splitlines()
     assert lines[:3] == ["02:42:0a:00:00:02", "1400", "default via 10.0.0.1 dev eth0 "], run
     assert lines[-2:] == ["1", " None"]

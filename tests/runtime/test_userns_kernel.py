@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.lab import FIRKIN
+from tests.lab import FIRKIN, SLOWNESS
 from tests.runtime.box import APPLETS
 
 FIRST = 100000
@@ -164,7 +164,7 @@ def run(runtime: str, bundle: Path, wanted: dict[str, Any], name: str = "") -> s
         f"umount /sys/fs/cgroup/unified 2>/dev/null; exec {runtime} --root {bundle}/state-{Path(runtime).name} run -b . {name}"
     )
     argv = ["unshare", "-m", "--propagation", "private", "sh", "-c", command]
-    return subprocess.run(argv, capture_output=True, text=True, input="", cwd=bundle, timeout=60, check=False)
+    return subprocess.run(argv, capture_output=True, text=True, input="", cwd=bundle, timeout=60 * SLOWNESS, check=False)
 
 
 def test_a_process_finds_what_crun_would_have_given_it(bundle: Path) -> None:
