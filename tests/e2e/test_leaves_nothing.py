@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.conftest import IMAGE
 from tests.e2e.served import Served
-from tests.e2e.traces import cgroups, names, remove_cgroups, same_again, traces
+from tests.e2e.traces import CGROUPS, cgroups, names, remove_cgroups, same_again, traces
 from tests.images.rig import Sample, tar_of
 from tests.lab import FIRKIN, Engine, Lab, busybox_tar, wait_until
 
@@ -303,6 +303,20 @@ def test_a_full_disk_during_pull_and_start(lab: Lab) -> None:
     small.docker("rm", "waits")
     small.stop()
     lab.run("umount", str(disk / "data"))
+
+
+# --- a daemon that ends ----------------------------------------------------------------------------------------------------
+
+
+def test_a_daemon_that_ends_takes_its_group_along(lab: Lab) -> None:
+    """Of a container that was up, too."""
+    parent = PARENT + "-e"
+    engine = Engine(lab, "brief", "--bridge", "fkbrief", "--cgroup-parent", parent).start()
+    engine.firkin("import", str(busybox_tar(lab.dir)), IMAGE)
+    engine.docker("run", "-d", "--stop-timeout", "0", IMAGE, "sleep", "1000")
+    assert cgroups(parent)
+    engine.stop()
+    assert not any((hierarchy / parent[1:]).exists() for hierarchy in (CGROUPS, *CGROUPS.iterdir()))
 
 
 # --- a daemon that is killed -----------------------------------------------------------------------------------------------

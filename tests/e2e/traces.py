@@ -74,7 +74,7 @@ def cgroups(parent: str) -> list[str]:
 
 
 def remove_cgroups(parent: str) -> None:
-    """The parent, which engines leave for the next container, in every hierarchy, and what a failed test left in it."""
+    """The parent, in every hierarchy, if a daemon was killed, and what a failed test left in it."""
     for path in reversed(cgroups(parent)):
         os.rmdir(path)
     for hierarchy in (CGROUPS, *filter(Path.is_dir, CGROUPS.iterdir())):

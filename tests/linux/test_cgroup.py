@@ -172,6 +172,20 @@ def test_a_failed_create_leaves_nothing(group: tuple[Cgroups, str]) -> None:
     assert not cgroups.exists(path)
 
 
+def test_an_empty_parent_may_be_removed_by_another_engine(group: tuple[Cgroups, str]) -> None:
+    cgroups, path = group
+    parent = os.path.dirname(path)
+    cgroups.create(path, [], [])
+    cgroups.remove_empty(parent)
+    assert cgroups.exists(parent) and cgroups.exists(path)
+    cgroups.remove(path)
+    Cgroups.detect().remove_empty(parent)
+    assert not cgroups.exists(parent)
+    cgroups.create(path, [("pids", "pids.max", "3")], [])
+    assert cgroups.read(path, "pids", "pids.max") == "3\n"
+    assert run_inside(cgroups, path, "print('runs')").stdout == "runs\n"
+
+
 def test_joining_by_itself_costs_no_grace_period(group: tuple[Cgroups, str]) -> None:
     """The start path depends on it: a move by another process takes some 10 ms on version 1."""
     cgroups, path = group

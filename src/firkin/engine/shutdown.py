@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from firkin.engine.engine import Engine
 from firkin.engine.states import is_up
@@ -12,10 +13,14 @@ from firkin.errors import FirkinError
 
 
 async def stop_all(engine: Engine) -> None:
-    """Every container gets its stop signal at once, and the configured patience; policies are kept for the next start."""
+    """Every container gets its stop signal at once, and the configured patience; policies are kept for the next start. The
+    group that containers' groups were in goes last."""
     engine.stopping = True
     up = [entry for entry in engine.containers if is_up(entry.record)]
     await asyncio.gather(*(_stop(engine, entry) for entry in up))
+    parent = os.path.normpath("/" + engine.config.cgroup_parent.lstrip("/"))
+    if parent != "/":
+        engine.cgroups.remove_empty(parent)  # there may be another engine's containers in it
 
 
 async def _stop(engine: Engine, entry: Entry) -> None:

@@ -99,7 +99,7 @@ class Cgroups:
             self._prepare_parents(os.path.dirname(path))
             self._refuse_denied(os.path.dirname(path), settings)
             for directory in self._directories(path, settings):
-                os.mkdir(directory, 0o755)
+                self._make(directory, os.path.dirname(path))
             if "cpuset" in self._v1 and path.rfind("/") == 0:
                 cgroup_tree.fill_cpuset(self._v1["cpuset"], path)
             return self.adopt(path, settings, devices)
@@ -163,6 +163,14 @@ class Cgroups:
         deadline = time.monotonic() + patience
         for directory in self._directories(path):
             cgroup_tree.remove(directory, deadline)
+
+    def remove_empty(self, path: str) -> None:
+        """Remove the group where nothing is in it, neither processes nor groups."""
+        for directory in self._directories(path):
+            try:
+                os.rmdir(directory)
+            except OSError:
+                pass
 
     def exists(self, path: str) -> bool:
         return any(os.path.isdir(directory) for directory in self._directories(path))
@@ -240,6 +248,14 @@ class Cgroups:
         if self._v2 and (self.unified or wanted):
             roots[self._v2] = None
         return [root + path for root in roots]
+
+    def _make(self, directory: str, parent: str) -> None:
+        try:
+            os.mkdir(directory, 0o755)
+        except FileNotFoundError:  # another engine ended, and took the parent that was empty until now along
+            self._ready.discard(parent)
+            self._prepare_parents(parent)
+            os.mkdir(directory, 0o755)
 
     def _prepare_parents(self, parent: str) -> None:
         """Make the parent groups once and let their children inherit what they need to be usable."""
