@@ -72,6 +72,18 @@ def test_exec_in_a_paused_container_waits_only_when_told_to(box: Runtime) -> Non
     assert process.wait(10) == 0
 
 
+def test_a_capability_is_ambient_where_the_container_lets_it_be(runtime: Runtime, bundle: Bundle) -> None:
+    """A user who is not root has the added one, if the container itself made it inheritable; else it is in the sets only."""
+    sets = bundle.config["process"]["capabilities"]
+    sets["inheritable"] = ["CAP_KILL"]
+    runtime.run(bundle.sh("exec sleep 1000"), "--detach")
+    words = ["exec", "--user", "1000:1000", "--cap", "CAP_KILL", "--cap", "CAP_CHOWN", "box", "cat", "/proc/self/status"]
+    rows = dict(line.split(":\t") for line in runtime.call(*words).stdout.splitlines() if line.startswith("Cap"))
+    kill, chown = 1 << 5, 1 << 0
+    assert int(rows["CapAmb"], 16) == int(rows["CapEff"], 16) == kill
+    assert int(rows["CapBnd"], 16) & (kill | chown) == kill | chown
+
+
 def test_exec_in_a_created_container(runtime: Runtime, bundle: Bundle) -> None:
     runtime.create(bundle)
     assert runtime.call("exec", "box", "hostname").stdout == "box\n"

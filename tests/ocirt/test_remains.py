@@ -115,6 +115,30 @@ def test_frozen_processes_that_the_first_one_left(
     wait_for(lambda: cgroups_called(group) == [])
 
 
+def test_the_end_of_the_first_is_the_end_of_all(oci: Runtime, bundle: Bundle, group: str, wait_for: Wait) -> None:
+    """In the host's pid namespace too, as with runc since 1.2; other signals are for the first one alone."""
+    share_processes(bundle)
+    script = "trap '' TERM; sleep 1000 & trap 'echo heard' TERM; while :; do wait; done"
+    oci.run(bundle.sh(script), "--detach")
+    wait_for(lambda: len(members(group)) == 2)
+    oci.call("kill", "box", "TERM")
+    oci.call("kill", "box", "0")
+    assert len(members(group)) == 2
+    oci.call("kill", "box", "KILL")
+    wait_for(lambda: not members(group))
+    oci.await_status("stopped")
+    assert "not running" in oci.call("kill", "box", "KILL", check=1).stderr
+
+
+def test_a_group_that_was_there_before_is_not_killed(oci: Runtime, bundle: Bundle, group: str, wait_for: Wait) -> None:
+    share_processes(bundle)
+    oci.run(bundle.sh("exec sleep 1000"), "--detach", name="first")
+    oci.run(bundle.sh("exec sleep 1000"), "--detach", name="second")
+    oci.call("kill", "second", "KILL")
+    oci.await_status("stopped", "second")
+    assert oci.state("first")["status"] == "running"
+
+
 def test_all_of_a_frozen_group_are_killed(runtime: Runtime, bundle: Bundle, group: str, wait_for: Wait) -> None:
     share_processes(bundle)
     runtime.run(bundle.sh("sleep 1000 & exec sleep 2000"), "--detach")

@@ -146,10 +146,9 @@ def _process(options: Options, config: Config, words: list[str]) -> Process:
 
 
 def _more(sets: Capabilities, added: tuple[str, ...]) -> Capabilities:
-    """Ambient only what is inheritable: what runc does since CVE-2022-29162."""
-    return sets.replace(
-        bounding=(*sets.bounding, *added), effective=(*sets.effective, *added), permitted=(*sets.permitted, *added)
-    )
+    """Nothing more is inheritable (CVE-2022-29162), so ambient becomes only what the container has made inheritable itself."""
+    grown = ("bounding", "effective", "permitted", "ambient")
+    return sets.replace(**{name: (*getattr(sets, name), *added) for name in grown})
 
 
 def _user(options: Options, process: Process) -> object:
