@@ -10,7 +10,7 @@ import os
 
 from firkin.errors import Invalid
 from firkin.oci.runtime_config import from_json
-from firkin.runtime.oci import own_users
+from firkin.runtime.oci import caller, own_users
 from firkin.runtime.oci.record import read
 from firkin.runtime.validate import validate
 
@@ -38,7 +38,7 @@ def load(directory: str) -> Bundle:
     here = os.getcwd()
     validate(config)
     _check(config)
-    if own_users.is_ordinary():
+    if caller.is_ordinary():
         own_users.check(config)
     return Bundle(here, data, config, _rootfs(config, here))
 

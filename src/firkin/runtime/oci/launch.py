@@ -14,7 +14,7 @@ from firkin.linux import process
 from firkin.linux.netlink import Netlink
 from firkin.oci.runtime_resources import Resources
 from firkin.runtime import plan
-from firkin.runtime.oci import destroy, groups, hooks, own_users, seccomp
+from firkin.runtime.oci import caller, destroy, groups, hooks, own_users, seccomp
 from firkin.runtime.oci.child import Child, open_namespaces
 from firkin.runtime.oci.record import CREATING, GATE, GATE_UNREADY, Directory, Record, now
 from firkin.runtime.validate import warnings
@@ -95,7 +95,7 @@ def _first_record(directory: Directory, bundled: Bundle, place: groups.Place) ->
 
 def _spawn(context: Context, directory: Directory, bundled: Bundle, record: Record, streams: Streams, gated: bool) -> Child:
     """Decide, then act."""
-    config, options, ordinary = bundled.config, context.options, own_users.is_ordinary()
+    config, options, ordinary = bundled.config, context.options, caller.is_ordinary()
     linux = config.linux.replace(cgroups_path=record.cgroup_path)
     handed = {**streams.handed, **open_namespaces(plan.namespace_paths(config))}
     if gated:

@@ -13,7 +13,7 @@ from firkin import __version__
 from firkin.errors import Invalid
 from firkin.linux import process
 from firkin.oci.runtime_config import OCI_VERSION
-from firkin.runtime.oci import flags, own_users
+from firkin.runtime.oci import caller, flags
 from firkin.runtime.oci.context import Context
 from firkin.runtime.oci.failure import Log, Usage, told
 
@@ -69,7 +69,7 @@ _EXEC_FAILED = 255
 def main(words: list[str], together: Any) -> None:
     """Run the command line and end the process. `together`: see the module of that name."""
     log, name = Log(), ""
-    if not own_users.is_ordinary():
+    if not caller.is_ordinary():
         process.set_dumpable(False)  # what has the host's files open and enters a container is nobody's to look into there
     try:
         options, rest = flags.parse(GLOBAL_FLAGS, words)
@@ -125,7 +125,7 @@ def _run(log: Log, options: flags.Options, name: str, words: list[str]) -> int:
         wanted = f"exactly {least}" if least == most else f"a minimum of {least}"
         raise Invalid(f'{NAME}: "{name}" requires {wanted} argument(s)')
     root = options.text("root") or os.path.abspath(_default_root())
-    rootless = own_users.rootless(options.text("rootless", "auto"))
+    rootless = caller.rootless(options.text("rootless", "auto"))
     systemd, criu = options.on("systemd-cgroup"), options.text("criu", "criu")
     code: int = module.main(Context(log, root, systemd, rootless, criu, given, arguments))
     return code

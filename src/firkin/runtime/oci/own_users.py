@@ -12,6 +12,7 @@ import os
 from firkin.errors import Invalid, Unsupported
 from firkin.linux import process, userns
 from firkin.runtime import id_maps, plan_users
+from firkin.runtime.oci.caller import is_ordinary
 from firkin.runtime.plan import NAMESPACES
 
 TYPE_CHECKING = False
@@ -24,19 +25,6 @@ if TYPE_CHECKING:
     from firkin.runtime.plan_terms import Step
 
 _DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin")
-
-
-def is_ordinary() -> bool:
-    return os.geteuid() != 0
-
-
-def rootless(word: str) -> bool:
-    """What `--rootless` means: "auto" is true for who is no root, or root of a user namespace in an ordinary user's name."""
-    if word == "auto":
-        return is_ordinary() or (process.in_user_namespace() and os.environ.get("USER", "root") not in ("", "root"))
-    if word.lower() not in ("1", "t", "true", "0", "f", "false"):
-        raise Invalid(f'invalid value "{word}" for --rootless: want true, false or auto')
-    return word.lower() in ("1", "t", "true")
 
 
 def check(config: Config) -> None:
