@@ -1,6 +1,6 @@
 """A run of CRIU as a servant: `criu swrk`, which is told by messages on a socket what to do, and tells what it has come to.
 
-The invariant: when `run` returns or raises, CRIU has ended, and with an error nothing is left of what it had begun. Its
+The invariant: when `ask` returns or raises, CRIU has ended, and with an error nothing is left of what it had begun. Its
 reason is the last errors of its log. Source: criu.org/RPC, criu(8), runc libcontainer/criu_linux.go.
 """
 
@@ -11,10 +11,10 @@ import fcntl
 import os
 import select
 
-from firkin.errors import Internal, Invalid, Unsupported
+from firkin.errors import Internal, Unsupported
 from firkin.linux import fds
-from firkin.linux.process import CLONE_NEWNET
-from firkin.runtime.oci import criu_wire, flags
+from firkin.runtime.oci import criu_wire
+from firkin.runtime.oci.criu_options import VERBS
 from firkin.runtime.oci.record import read
 
 TYPE_CHECKING = False
@@ -22,74 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from firkin.oci.runtime_config import Config
     from firkin.runtime.oci.context import Context
-    from firkin.runtime.oci.flags import Options
+    from firkin.runtime.oci.criu_options import Work
 
     Told = Callable[[str, int, list[int]], None]  # what has been reached, a pid with some of it, descriptors
 
-COMMON = (
-    ("image-path", flags.PATH, "", "directory of CRIU's images (default: checkpoint)"),
-    ("work-path", flags.PATH, "", "directory of CRIU's log (default: that of the images)"),
-    ("tcp-established", flags.SWITCH, "", "allow open tcp connections"),
-    ("ext-unix-sk", flags.SWITCH, "", "allow external unix sockets"),
-    ("shell-job", flags.SWITCH, "", "allow shell jobs"),
-    ("lazy-pages", flags.SWITCH, "", "bring memory over when it is used, by userfaultfd"),
-    ("file-locks", flags.SWITCH, "", "handle file locks"),
-    ("manage-cgroups-mode", flags.TEXT, "", "cgroups mode: soft (default), full, strict or ignore"),
-    ("empty-ns", flags.LIST, "", "make a namespace without what was in it; network, which always is"),
-    ("auto-dedup", flags.SWITCH, "", "deduplicate memory images"),
-)
-_SWITCHES = ("tcp-established", "ext-unix-sk", "shell-job", "lazy-pages", "file-locks", "auto-dedup")
-_MODES = {"ignore": 0, "soft": 3, "full": 4, "strict": 5}  # enum criu_cg_mode
-_VERBS = {criu_wire.DUMP: "dump", criu_wire.PRE_DUMP: "pre-dump", criu_wire.RESTORE: "restore"}
-_DEBUG = 4
-# An administrator's word about all containers, or one's own about this one; it overrules what is said here.
-_SETTINGS, _SETTINGS_OF_ONE = "/etc/criu/runc.conf", "org.criu.config"
 _SOCKET, FIRST_HANDED = 3, 4  # CRIU's numbers for its socket and what it is handed
 _OUT_OF_THE_WAY = 64
 _LONGEST_ANSWER = 1 << 16
-_SIGPIPE, _SIGXFSZ = 13, 25
+_SIGKILL, _SIGPIPE, _SIGXFSZ = 9, 13, 25
 _TAIL, _MOST_ERRORS = 1 << 16, 3
-
-
-class Work:
-    """The directories of a run: `images`, and `place`, where its log goes. To be made before a bundle is entered: they are
-    relative to where the command was called."""
-
-    def __init__(self, options: Options, verb: int) -> None:
-        self.images = options.text("image-path") or os.path.abspath("checkpoint")
-        self.place = options.text("work-path") or self.images
-        self.log = _VERBS[verb].removeprefix("pre-") + ".log"
-        os.makedirs(self.place, 0o700, exist_ok=True)
-
-    def clear(self) -> None:
-        """Files that CRIU would open by name, and follow if they were links."""
-        for name in (self.log, "stats-" + self.log.removesuffix(".log")):
-            try:
-                os.unlink(f"{self.place}/{name}")
-            except FileNotFoundError:
-                pass
-
-
-def common(options: Options, config: Config) -> dict[str, Any]:
-    """Options of both directions."""
-    mode = options.text("manage-cgroups-mode") or "soft"
-    if mode not in _MODES:
-        raise Invalid(f"--manage-cgroups-mode {mode}: want soft, full, strict or ignore")
-    for kind in options.texts("empty-ns"):
-        if kind != "network":
-            raise Invalid(f'--empty-ns {kind}: namespace "{kind}" is not supported')
-    settings = config.annotations.get(_SETTINGS_OF_ONE, _SETTINGS)
-    return {
-        **{name.replace("-", "_"): True for name in _SWITCHES if options.on(name)},
-        "manage_cgroups_mode": _MODES[mode],
-        "empty_ns": CLONE_NEWNET,  # interfaces are whose who made them
-        "orphan_pts_master": True,
-        "notify_scripts": True,
-        "log_level": _DEBUG,
-        "config_file": settings or None,
-    }
 
 
 class Criu:
@@ -105,7 +47,7 @@ class Criu:
         self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         try:
             numbers = [*handed[:_SOCKET], theirs.fileno(), *handed[_SOCKET:]]
-            self._pid = _spawn(context.criu, _VERBS[verb], numbers)
+            self._pid = _spawn(context.criu, VERBS[verb], numbers)
         finally:
             theirs.close()
 
@@ -113,14 +55,36 @@ class Criu:
         """Until it has done it and ended. Raises `Internal` with its reason if it could not, and whatever `told` raises."""
         places = {"images_dir_fd": self._opened[0], "work_dir_fd": self._opened[1], "log_file": self._work.log}
         try:
-            answer = self._converse({**options, **places}, told)
+            answer = self._converse({"type": self._verb, "opts": {**options, **places}}, told)
             if not answer.get("success"):
-                raise Internal(f"criu {_VERBS[self._verb]} failed: {_reason(self._work, answer)}")
+                raise Internal(f"criu {VERBS[self._verb]} failed: {_reason(self._work, answer)}")
         except BaseException:
             self._end()
             _kill(_children() - self._before)
             raise
         self._end()
+
+    def has(self, feature: str) -> bool:
+        """Whether it can do this on this kernel ("mem_track", "lazy_pages"). Asked instead of anything else."""
+        try:
+            answer = self._converse({"type": criu_wire.FEATURE_CHECK, "features": {feature: True}}, lambda *_: None)
+        finally:
+            self._end()
+        return bool(answer.get("features", {}).get(feature))
+
+    def _converse(self, request: dict[str, Any], told: Told) -> dict[str, Any]:
+        """The answer. On the way, it waits at each point that it reaches for leave to go on."""
+        self._socket.send(criu_wire.encode(criu_wire.REQUEST, request))
+        while True:
+            message, descriptors = self._receive()
+            if not message:
+                return {}
+            answer = criu_wire.decode(criu_wire.RESPONSE, message)
+            if answer.get("type") != criu_wire.NOTIFY:
+                return answer
+            reached = answer.get("notify", {})
+            told(reached.get("script", ""), reached.get("pid", 0), descriptors)
+            self._socket.send(criu_wire.encode(criu_wire.REQUEST, {"type": criu_wire.NOTIFY, "notify_success": True}))
 
     def _receive(self) -> tuple[bytes, list[int]]:
         """The next message, (b"", []) when it has ended: what it restores has a copy of its socket, so that this one alone
@@ -130,7 +94,7 @@ class Criu:
         poll.register(pidfd, select.POLLIN)
         poll.register(self._socket, select.POLLIN)
         try:
-            ready = [fd for fd, _ in poll.poll()]
+            ready = dict(poll.poll())
             return fds.recv_fds(self._socket, _LONGEST_ANSWER) if self._socket.fileno() in ready else (b"", [])
         except ConnectionResetError:
             return b"", []
@@ -143,20 +107,6 @@ class Criu:
         for fd in self._opened:
             os.close(fd)
         os.waitpid(self._pid, 0)
-
-    def _converse(self, options: dict[str, Any], told: Told) -> dict[str, Any]:
-        """The answer. On the way, it waits at each point that it reaches for leave to go on."""
-        self._socket.send(criu_wire.encode(criu_wire.REQUEST, {"type": self._verb, "opts": options}))
-        while True:
-            message, descriptors = self._receive()
-            if not message:
-                return {}
-            answer = criu_wire.decode(criu_wire.RESPONSE, message)
-            if answer.get("type") != criu_wire.NOTIFY:
-                return answer
-            reached = answer.get("notify", {})
-            told(reached.get("script", ""), reached.get("pid", 0), descriptors)
-            self._socket.send(criu_wire.encode(criu_wire.REQUEST, {"type": criu_wire.NOTIFY, "notify_success": True}))
 
 
 def _spawn(program: str, verb: str, wanted: list[int]) -> int:
@@ -199,7 +149,7 @@ def _kill(pids: set[int]) -> None:
     """The first process that it had restored, with which all others go: it has killed that itself, unless it was killed."""
     for pid in pids:
         try:
-            os.kill(pid, 9)
+            os.kill(pid, _SIGKILL)
             os.waitpid(pid, 0)
         except (ProcessLookupError, ChildProcessError):
             pass

@@ -29,15 +29,16 @@ _OPTIONS = {
     "rst_sibling": (26, BOOL), "inherit_fd": (27, _INHERITED), "manage_cgroups_mode": (34, INT), "external": (37, TEXT),
     "empty_ns": (38, INT), "join_ns": (39, _JOINED), "freeze_cgroup": (44, TEXT), "tcp_skip_in_flight": (46, BOOL),
     "lazy_pages": (48, BOOL), "orphan_pts_master": (50, BOOL), "config_file": (51, TEXT), "lsm_profile": (53, TEXT),
-    "lsm_mount_context": (63, TEXT),
+    "lsm_mount_context": (63, TEXT), "network_lock": (64, INT),
 }  # fmt: skip
-REQUEST = {"type": (1, INT), "opts": (2, _OPTIONS), "notify_success": (3, BOOL)}
+_FEATURES = {"mem_track": (1, BOOL), "lazy_pages": (2, BOOL)}
+REQUEST = {"type": (1, INT), "opts": (2, _OPTIONS), "notify_success": (3, BOOL), "features": (5, _FEATURES)}
 _NOTIFY = {"script": (1, TEXT), "pid": (2, INT)}
 RESPONSE = {
     "type": (1, INT), "success": (2, BOOL), "restore": (4, {"pid": (1, INT)}), "notify": (5, _NOTIFY),
-    "cr_errno": (7, INT), "cr_errmsg": (9, TEXT),
+    "features": (8, _FEATURES), "cr_errmsg": (9, TEXT),
 }  # fmt: skip
-DUMP, RESTORE, PRE_DUMP, NOTIFY = 1, 2, 4, 6  # enum criu_req_type
+DUMP, RESTORE, PRE_DUMP, NOTIFY, FEATURE_CHECK = 1, 2, 4, 6, 9  # enum criu_req_type
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED = {_FIXED64: 8, _FIXED32: 4}

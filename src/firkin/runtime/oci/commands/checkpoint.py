@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import posixpath
 
-from firkin.errors import Conflict, Invalid
+from firkin.errors import Conflict, Invalid, Unsupported
 from firkin.oci import json_text
-from firkin.runtime.oci import criu, criu_outside, criu_wire, destroy, flags
+from firkin.runtime.oci import criu, criu_options, criu_outside, criu_wire, destroy, flags
 from firkin.runtime.oci.record import PAUSED, RUNNING, Directory, write
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ARGUMENTS, WORDS = (1, 1), "<container-id>"
 FLAGS = (
-    *criu.COMMON,
+    *criu_options.COMMON,
     ("parent-path", flags.TEXT, "", "directory of the images of an earlier pre-dump, from that of the images"),
     ("leave-running", flags.SWITCH, "", "leave the process running after checkpointing"),
     ("tcp-skip-in-flight", flags.SWITCH, "", "leave out tcp connections that are being made"),
@@ -40,9 +40,10 @@ def main(context: Context) -> int:
     if (status := directory.status(record)) not in (RUNNING, PAUSED):
         raise Conflict(f"Container cannot be checkpointed in {status} state")
     config, verb = directory.config(), criu_wire.PRE_DUMP if options.on("pre-dump") else criu_wire.DUMP
-    work = criu.Work(options, verb)
+    work = criu_options.Work(options, verb)
     os.makedirs(work.images, 0o700, exist_ok=True)
-    wanted = {**criu.common(options, config), **_memory(options, work.images), **_who(config, record)}
+    _demand(context, verb, work)
+    wanted = {**criu_options.common(options, config), **_memory(options, work.images), **_who(config, record)}
     if verb == criu_wire.DUMP:
         wanted |= _whole(options, config, record, work.images)
     criu.Criu(context, verb, work).ask(wanted, lambda reached, pid, descriptors: _tell(options, reached))
@@ -50,6 +51,18 @@ def main(context: Context) -> int:
         destroy.end(record)
         destroy.remove(directory, record, context.log)
     return 0
+
+
+def _demand(context: Context, verb: int, work: criu_options.Work) -> None:
+    """Raises `Unsupported` for what CRIU would fail at without saying that the kernel lacks it."""
+    options = context.options
+    wanted = {
+        "mem_track": ("pre-dump", verb == criu_wire.PRE_DUMP, "which memory has changed (CONFIG_MEM_SOFT_DIRTY)"),
+        "lazy_pages": ("lazy-pages", options.on("lazy-pages"), "which memory is wanted (userfaultfd)"),
+    }
+    for feature, (flag, used, lacking) in wanted.items():
+        if used and not criu.Criu(context, verb, work).has(feature):
+            raise Unsupported(f"--{flag}: this kernel does not tell CRIU {lacking}")
 
 
 def _who(config: Config, record: Record) -> dict[str, Any]:

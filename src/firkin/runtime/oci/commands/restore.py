@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from firkin.errors import Internal
-from firkin.runtime.oci import bundle, criu, criu_restore, criu_wire, destroy, flags
+from firkin.runtime.oci import bundle, criu, criu_options, criu_restore, criu_wire, destroy, flags
 from firkin.runtime.oci.criu_restore import Restored
 from firkin.runtime.oci.finish import poststart
 from firkin.runtime.oci.foreground import Foreground
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ARGUMENTS, WORDS = (1, 1), "<container-id>"
 FLAGS = (
-    *criu.COMMON,
+    *criu_options.COMMON,
     ("bundle", flags.PATH, "b", "path to the root of the bundle directory"),
     ("console-socket", flags.TEXT, "", "unix socket that gets the master of the container's terminal"),
     ("detach", flags.SWITCH, "d", "detach from the container's process"),
@@ -33,7 +33,7 @@ FLAGS = (
 
 def main(context: Context) -> int:
     options, detach = context.options, context.options.on("detach")
-    work = criu.Work(options, criu_wire.RESTORE)
+    work = criu_options.Work(options, criu_wire.RESTORE)
     bundled = bundle.load(options.text("bundle"))
     process = bundled.config.process
     streams = Streams(context, bool(process and process.terminal), detach=detach)
@@ -59,10 +59,10 @@ def main(context: Context) -> int:
     return code
 
 
-def _restore(context: Context, bundled: bundle.Bundle, work: criu.Work, streams: Streams, restored: Restored) -> None:
+def _restore(context: Context, bundled: bundle.Bundle, work: criu_options.Work, streams: Streams, restored: Restored) -> None:
     options, config = context.options, bundled.config
     wanted, opened = criu_restore.options(config, restored.record, work.images, criu.FIRST_HANDED)
-    wanted |= criu.common(options, config)
+    wanted |= criu_options.common(options, config)
     wanted |= {
         "lsm_profile": options.text("lsm-profile") or None,
         "lsm_mount_context": options.text("lsm-mount-context") or None,
