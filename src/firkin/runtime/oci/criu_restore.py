@@ -14,6 +14,7 @@ from firkin.errors import Internal, Invalid
 from firkin.linux import fs, mount, netdevice, null, process
 from firkin.linux.cgroup import Cgroups
 from firkin.runtime.oci import criu_outside, hooks
+from firkin.runtime.oci.criu import FIRST_HANDED
 from firkin.runtime.oci.record import CREATING
 
 TYPE_CHECKING = False
@@ -73,14 +74,18 @@ def make_mount_points(config: Config, rootfs: str) -> None:
     os.close(root)
 
 
-def options(config: Config, record: Record, images: str, first: int) -> tuple[dict[str, Any], list[int]]:
-    """CRIU's, and the descriptors they speak of, which it has from number `first` on."""
+def options(config: Config, record: Record, images: str, streams: list[int]) -> tuple[dict[str, Any], list[int]]:
+    """CRIU's, and the descriptors they speak of, which it is to be handed. `streams`: what 0, 1 and 2 are to be now, -1 being
+    the null device; as copies, for it closes what it has passed on, and its own 0 may be a terminal it needs."""
     criu_outside.refuse_ambiguous(config)
-    inherited = [{"key": name, "fd": fd} for fd, name in criu_outside.read_streams(images)]
-    opened: list[int] = []
+    handed: dict[str, int] = {}
+    for fd, name in criu_outside.read_streams(images):
+        if name not in handed:
+            number = streams[fd]
+            handed[name] = os.dup(number) if number >= 0 else os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for key, path in criu_outside.keyed_namespaces(config).items():
-        inherited.append({"key": key, "fd": first + len(opened)})
-        opened.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        handed[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    inherited = [{"key": key, "fd": number} for number, key in enumerate(handed, FIRST_HANDED)]
     return {
         "root": record.rootfs,
         "rst_sibling": True,  # this command's child, as any container's first process is
@@ -89,7 +94,7 @@ def options(config: Config, record: Record, images: str, first: int) -> tuple[di
         "inherit_fd": inherited,
         "join_ns": criu_outside.namespaces_to_join(config),
         "cg_root": _groups(record),
-    }, opened
+    }, list(handed.values())
 
 
 def _groups(record: Record) -> list[dict[str, str]]:

@@ -61,7 +61,8 @@ def main(context: Context) -> int:
 
 def _restore(context: Context, bundled: bundle.Bundle, work: criu_options.Work, streams: Streams, restored: Restored) -> None:
     options, config = context.options, bundled.config
-    wanted, opened = criu_restore.options(config, restored.record, work.images, criu.FIRST_HANDED)
+    numbers = streams.numbers()
+    wanted, opened = criu_restore.options(config, restored.record, work.images, numbers)
     wanted |= criu_options.common(options, config)
     wanted |= {
         "lsm_profile": options.text("lsm-profile") or None,
@@ -71,7 +72,7 @@ def _restore(context: Context, bundled: bundle.Bundle, work: criu_options.Work, 
         criu_restore.make_mount_points(config, bundled.rootfs)
     with criu_restore.aside():
         criu_restore.mount_for_criu(bundled.rootfs)
-        running = criu.Criu(context, criu_wire.RESTORE, work, [*streams.numbers(), *opened])
+        running = criu.Criu(context, criu_wire.RESTORE, work, [*numbers, *opened])
     streams.close_handed()
     for fd in opened:
         os.close(fd)
