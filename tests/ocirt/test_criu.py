@@ -343,14 +343,37 @@ def test_a_terminal(box: Box, place: Path) -> None:
         os.close(master)
 
 
+def test_a_terminal_in_the_foreground(box: Box, place: Path) -> None:
+    """script(1) gives the command one, which takes the part of the one there was."""
+    box.bundle.config["process"]["terminal"] = True
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place / "console"))
+        listener.listen()
+        box.start("read x; echo got $x; exit 5", "--console-socket", str(place / "console"))
+        first = receive_console(listener)
+    box.checkpoint()
+    os.close(first)
+    restore = box.runtime.argv("restore", "-b", str(box.bundle.path), "--image-path", str(place / "images"), box.name)
+    command = ["script", "-qec", f"{' '.join(restore)}; echo code $?", "/dev/null"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdin and process.stdout
+        process.stdin.write(b"word\n")
+        found = read_until(process.stdout.fileno(), b"code")
+        process.stdin.close()
+        found += process.stdout.read()
+    assert b"got word" in found and b"code 5" in found
+    box.nothing_is_left()
+
+
 def test_a_terminal_that_nobody_takes(box: Box, place: Path) -> None:
     box.bundle.config["process"]["terminal"] = True
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(place / "console"))
         listener.listen()
         box.start("sleep 1000", "--console-socket", str(place / "console"))
-        os.close(receive_console(listener))
+        first = receive_console(listener)
     box.checkpoint()
+    os.close(first)
     said = box.restore("--console-socket", str(place / "nobody"), check=1)
     assert "nobody" in said or box.runtime.name == "runc"
     box.nothing_is_left()
