@@ -30,7 +30,8 @@ class Cgroups:
         self._ready: set[str] = set()  # parents whose children inherit controllers
         self._denied: dict[str, dict[str, OSError]] = {}  # parent -> controller -> why its children cannot have it
         # Device rules are for root of the machine; root of a user namespace can make no devices to be kept from.
-        self._own = ("freezer", "cpuacct") if process.in_user_namespace() else ("devices", "freezer", "cpuacct")
+        unprivileged = process.in_user_namespace() or os.geteuid()
+        self._own = ("freezer", "cpuacct") if unprivileged else ("devices", "freezer", "cpuacct")
 
     @classmethod
     def detect(cls) -> Cgroups:
@@ -100,12 +101,22 @@ class Cgroups:
             self._refuse_denied(os.path.dirname(path), settings)
             for directory in self._directories(path, settings):
                 self._make(directory, os.path.dirname(path))
-            if "cpuset" in self._v1 and path.rfind("/") == 0:
-                cgroup_tree.fill_cpuset(self._v1["cpuset"], path)
+            self._fill_cpuset(path)
             return self.adopt(path, settings, devices)
         except BaseException:
             self.remove(path)
             raise
+
+    def complete(
+        self, path: str, settings: list[tuple[str, str, str]], devices: list[tuple[bool, str, int, int, str]]
+    ) -> list[str]:
+        """As `create`, for a group that a service manager has made in the hierarchies it cares for: the rest is made. What
+        it has not handed down is among the missing files."""
+        self._prepare_parents(os.path.dirname(path))
+        for directory in self._directories(path, settings):
+            os.makedirs(directory, 0o755, exist_ok=True)
+        self._fill_cpuset(path)
+        return self.adopt(path, settings, devices)
 
     def adopt(
         self, path: str, settings: list[tuple[str, str, str]], devices: list[tuple[bool, str, int, int, str]]
@@ -135,6 +146,11 @@ class Cgroups:
         v1 = [f"{root}{path}/tasks" for root in dict.fromkeys(self._v1.values())]
         v2 = [f"{self._v2}{path}/cgroup.procs"] if self._v2 else []
         return [file for file in v1 + v2 if os.path.exists(file)]
+
+    def join_files_to_be(self, path: str, settings: list[tuple[str, str, str]]) -> list[str]:
+        """The same, of a group that is yet to be made for `settings`."""
+        v2 = self._v2 + path
+        return [f"{one}/{'cgroup.procs' if one == v2 else 'tasks'}" for one in self._directories(path, settings)]
 
     def open_group(self, path: str) -> int:
         """A descriptor of the version 2 group for a child to be born in: that spares the kernel's 10 ms, which a process
@@ -271,6 +287,10 @@ class Cgroups:
             os.makedirs(self._v2 + parent, exist_ok=True)
         if not self._denied.get(parent):
             self._ready.add(parent)
+
+    def _fill_cpuset(self, path: str) -> None:
+        if "cpuset" in self._v1 and path.rfind("/") == 0:
+            cgroup_tree.fill_cpuset(self._v1["cpuset"], path)
 
     def _refuse_denied(self, parent: str, settings: list[tuple[str, str, str]]) -> None:
         """A limit is not dropped because somebody stands in its way."""

@@ -13,8 +13,9 @@ V1_CONTROLLERS = ("cpuset", "cpu", "cpuacct", "memory", "devices", "freezer", "b
 V1_ON_DEMAND = ("net_cls", "net_prio", "rdma")
 
 
-def mounts(mountinfo: str) -> tuple[dict[str, str], str]:
-    """Version 1 controller -> mount point, and the version 2 mount point ("" when there is none)."""
+def mounts(mountinfo: str, named: str = "") -> tuple[dict[str, str], str]:
+    """Version 1 controller -> mount point, and the version 2 mount point ("" when there is none). `named`: a version 1
+    hierarchy without a controller to be among them, as in "name=systemd"."""
     v1: dict[str, str] = {}
     v2 = ""
     for line in mountinfo.splitlines():
@@ -24,7 +25,7 @@ def mounts(mountinfo: str) -> tuple[dict[str, str], str]:
             v2 = v2 or before.split(" ")[4]
         elif kind == "cgroup":
             for option in options.split(" ")[-1].split(","):
-                if option in V1_CONTROLLERS or option in V1_ON_DEMAND:
+                if option in V1_CONTROLLERS or option in V1_ON_DEMAND or option == named:
                     v1.setdefault(option, before.split(" ")[4])
     return v1, v2
 

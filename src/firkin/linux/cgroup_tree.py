@@ -83,7 +83,10 @@ def remove(directory: str, deadline: float) -> None:
 
 
 def _remove_children(directory: str, deadline: float) -> None:
-    children = [entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
+    try:
+        children = [entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:  # a service manager removes it at the same time
+        return
     for child in children:
         remove(child, deadline)
     if not children:

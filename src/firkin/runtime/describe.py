@@ -237,6 +237,7 @@ _CLAUSES: dict[str, Callable[..., str]] = {
     "unshare": lambda kinds: f"make new {namespaces(kinds)}",
     "reborn": lambda first: f"become a process of that pid namespace with no descriptors from {first} up",
     "wait-parent": lambda: "wait for the launcher",
+    "wait-group": lambda name: "wait to be put into the group",
     "wait-hooks": lambda: "wait for the hooks outside",
     "wait-start": lambda name: "wait to be started",
     "hook": lambda kind, path, argv, environment, timeout, before, after: f"run {kind} hook {path}",

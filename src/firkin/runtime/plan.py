@@ -50,7 +50,8 @@ class Launch(Value):
 
     `root`: an overlay, or the path of a directory; attached at `staging`, any empty directory. `volatile`: the overlay's
     files need not outlive a crash of the machine. `join_files`: files to write "0" into to join the cgroup; `cgroup`: name of
-    the descriptor of a version 2 one to be born in instead. `stdio`: names of the descriptors for 0, 1 and 2, "null" for the
+    the descriptor of a version 2 one to be born in instead; `hold`: of a pipe to wait at, while somebody else puts it in one
+    (`join_files` are of the rest). `stdio`: names of the descriptors for 0, 1 and 2, "null" for the
     null device; `fds`: names of all others that travel along (pipes' read ends, sinks). `user` and `groups`: as in
     `docker run --user` and `--group-add`. `parent` and `network`: steps that connect it, in the launcher and in the child.
     `seccomp`: the compiled filter.
@@ -70,6 +71,7 @@ class Launch(Value):
     volatile: bool = False
     join_files: Sequence[str] = ()
     cgroup: str = ""
+    hold: str = ""
     stdio: tuple[str, str, str] = SILENT
     fds: Sequence[str] = ()
     log: dict[str, Any] | None = None
@@ -135,6 +137,8 @@ def _first_process(
     part of building the file tree."""
     linux, first = config.linux, config.process or Process(cwd="/")
     # First of all, so that the work below is accounted to the container, and nothing of it escapes the limits.
+    if launch.hold:
+        yield "wait-group", launch.hold
     yield from (("cgroup", file) for file in launch.join_files if not launch.cgroup)
     if launch.keyring:
         yield "session-keyring", "_ses." + launch.id

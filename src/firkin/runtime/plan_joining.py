@@ -24,6 +24,7 @@ def exec_plan(
     *,
     join_files: Sequence[str],
     cgroup: str = "",
+    hold: str = "",
     user: str | None = "",
     groups: Sequence[str] = (),
     stdio: tuple[str, str, str] = SILENT,
@@ -42,7 +43,7 @@ def exec_plan(
 ) -> Plan:
     """The plan of a process that joins a running container, whose first process the descriptor "pidfd" stands for.
 
-    `join_files` and `cgroup`: as in `Launch`. `own_users`: the container has a user namespace; `own_clocks`: a time
+    `join_files`, `cgroup` and `hold`: as in `Launch`. `own_users`: the container has a user namespace; `own_clocks`: a time
     namespace; `left_out`: kinds (CLONE_NEW*) that it shares with an engine that may not enter its own (see
     `spec_linux.not_to_be_joined`); `keyring`: name of a session keyring to have instead of the launcher's; `watched`: some
     process in its pid namespace may trace others, so that nothing may be born there that still has anything of the host's.
@@ -54,6 +55,7 @@ def exec_plan(
     kinds = _JOINED | (process.CLONE_NEWUSER if own_users else 0) | (process.CLONE_NEWTIME if own_clocks else 0)
     child: list[Step] = [
         *plan_scheduling.affinity(added, joined=False),
+        *([("wait-group", hold)] if hold else []),
         *(("cgroup", file) for file in join_files if not cgroup),
         *plan_scheduling.affinity(added, joined=True),
         *plan_process.limits_before_namespaces(added, strict=user is None),

@@ -15,6 +15,12 @@ from firkin.runtime import hook, sealed
 from firkin.runtime.state import State
 
 
+def wait_group(state: State, hold: str) -> None:
+    """Until whoever makes the group has put this process into it."""
+    if not os.read(state.handed[hold], 1):
+        os._exit(1)
+
+
 def wait_hooks(state: State) -> None:
     """Until the hooks outside have been run."""
     state.send("hooks", [])
@@ -72,4 +78,10 @@ def _fault(path: str) -> int:
     return 0 if mode & 0o111 else errno.EACCES
 
 
-STEPS = {"wait-hooks": wait_hooks, "wait-start": wait_start, "hook": run_hook, "find-program": find_program}
+STEPS = {
+    "wait-group": wait_group,
+    "wait-hooks": wait_hooks,
+    "wait-start": wait_start,
+    "hook": run_hook,
+    "find-program": find_program,
+}

@@ -11,7 +11,7 @@ import select
 from firkin.errors import Internal
 from firkin.linux import process, resctrl
 from firkin.runtime import plan_outside
-from firkin.runtime.oci import hooks, record
+from firkin.runtime.oci import hooks, late, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def _leave_group(one: Record) -> None:
     """A group that was there before is not this container's alone: it goes only if nobody is left in it or below it."""
     if not one.cgroup_path:
         return
+    if one.unit:
+        late.module("oci.scopes").stop(one.unit)
     if not one.cgroup_shared:
         one.cgroups.remove(one.cgroup_path)
         return

@@ -15,12 +15,15 @@ from firkin.oci.runtime_resources import DeviceRule, Resources
 from firkin.runtime import defaults
 from firkin.runtime.cgroup_settings import cgroup_settings, device_rules
 from firkin.runtime.cgroup_support import lacking, unconvertible
+from firkin.runtime.oci import late
 from firkin.runtime.oci.record import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firkin.oci.runtime_config import Config
+    from firkin.runtime.cgroup_settings import DeviceRule as Rule
     from firkin.runtime.cgroup_settings import Setting
+    from firkin.runtime.oci.hold import Hold
 
 # Field of `linux.resources` -> a controller that has it.
 _CONTROLLERS = {"memory": "memory", "cpu": "cpu", "pids": "pids", "block_io": "blkio", "hugepage_limits": "hugetlb"}
@@ -31,7 +34,11 @@ _NEEDED = (DeviceRule(False, access="rwm"),)
 
 
 class Place:
-    """The hierarchies, and the group's path below each; `named`: by the configuration."""
+    """The hierarchies, and the group's path below each; `named`: by the configuration. Of one that is to be a unit of
+    systemd's (see `scopes`), `unit` is the name, and `hold` is where the child waits for it."""
+
+    unit = ""
+    hold: Hold | None = None
 
     def __init__(self, cgroups: Cgroups, path: str, named: bool) -> None:
         self.cgroups, self.path, self.named = cgroups, path, named
@@ -51,7 +58,7 @@ class Place:
             self.cgroups = Cgroups({}, "", frozenset())
 
     def _make(self, settings: list[Setting], resources: Resources) -> None:
-        rules = device_rules(resources.replace(devices=(*_NEEDED, *resources.devices, *defaults.RUNTIME_DEVICE_RULES)))
+        rules = rules_of(resources)
         if self.existed:
             missing = self.cgroups.adopt(self.path, settings, rules)
         else:
@@ -62,6 +69,12 @@ class Place:
             self.give_back()
             raise
 
+    def join_files(self) -> list[str]:
+        return self.cgroups.join_files(self.path)
+
+    def admit(self, pid: int) -> None:
+        """The container's first process is there. It joins by itself, as one of its steps."""
+
     def give_back(self) -> None:
         if not self.existed:
             self.cgroups.remove(self.path)
@@ -71,9 +84,8 @@ def place(config: Config, name: str, systemd: bool) -> Place:
     """Of the container called `name`."""
     path = config.linux.cgroups_path
     if systemd:
-        runs = os.path.isdir("/run/systemd/system")
-        why = "asking systemd for groups is not implemented" if runs else "systemd not running on this host"
-        raise Unsupported(f"linux.cgroupsPath: {why}, cannot use systemd cgroups manager")
+        scope: Place = late.module("oci.scopes").place(config, name)
+        return scope
     if ".." in path.split("/"):
         raise Invalid(f"linux.cgroupsPath: {path!r} leads out of its hierarchy")
     cgroups = Cgroups.detect()
@@ -93,6 +105,11 @@ def _own_groups() -> dict[str, str]:
         _, controllers, path = line.split(":", 2)
         found.update(dict.fromkeys(controllers.split(","), path))
     return found
+
+
+def rules_of(resources: Resources) -> list[Rule]:
+    """What devices a container may use: those of the configuration, and what no container does without."""
+    return device_rules(resources.replace(devices=(*_NEEDED, *resources.devices, *defaults.RUNTIME_DEVICE_RULES)))
 
 
 def wanted(cgroups: Cgroups, resources: Resources, present_swap: int = -1, used: int = 0) -> list[Setting]:

@@ -38,10 +38,12 @@ def launch(context: Context, bundled: Bundle, streams: Streams, *, gated: bool) 
     """Start it; `gated`: up to the point where only `start` is missing. Nothing is left when it fails."""
     for text in warnings(bundled.config):
         context.log.warn(text)
-    directory, record = begin(context, bundled)
+    directory, record, place = begin(context, bundled)
     child = None
     try:
-        child = _spawn(context, directory, bundled, record, streams, gated)
+        child = _spawn(context, directory, bundled, record, place, streams, gated)
+        place.admit(child.pid)
+        record = record.replace(cgroup_path=place.path, unit=place.unit)
         record = record.replace(pid=child.pid, start_time=process.start_time(child.pid))
         if gated:
             record = record.replace(steps=tuple(child.operations()))
@@ -57,8 +59,9 @@ def launch(context: Context, bundled: Bundle, streams: Streams, *, gated: bool) 
         raise
 
 
-def begin(context: Context, bundled: Bundle) -> tuple[Directory, Record]:
-    """Its directory and its group, with every limit in force, and the record of a container that has no process yet."""
+def begin(context: Context, bundled: Bundle) -> tuple[Directory, Record, groups.Place]:
+    """Its directory, the record of a container that has no process yet, and its group, with every limit in force unless it is
+    made around a process."""
     directory = Directory(context.root, context.id)
     directory.make()
     try:
@@ -68,7 +71,7 @@ def begin(context: Context, bundled: Bundle) -> tuple[Directory, Record]:
     except BaseException:
         directory.remove()
         raise
-    return directory, _first_record(directory, bundled, place)
+    return directory, _first_record(directory, bundled, place), place
 
 
 def _first_record(directory: Directory, bundled: Bundle, place: groups.Place) -> Record:
@@ -82,7 +85,7 @@ def _first_record(directory: Directory, bundled: Bundle, place: groups.Place) ->
         created=now(),
         owner=os.getuid(),
         annotations=bundled.config.annotations,
-        cgroup_path=place.path,
+        cgroup_path="" if place.unit else place.path,  # what has that name now may be somebody else's
         cgroup_shared=place.existed,
         cgroup_v1=v1,
         cgroup_v2=v2,
@@ -93,11 +96,21 @@ def _first_record(directory: Directory, bundled: Bundle, place: groups.Place) ->
     )
 
 
-def _spawn(context: Context, directory: Directory, bundled: Bundle, record: Record, streams: Streams, gated: bool) -> Child:
+def _spawn(
+    context: Context,
+    directory: Directory,
+    bundled: Bundle,
+    record: Record,
+    place: groups.Place,
+    streams: Streams,
+    gated: bool,
+) -> Child:
     """Decide, then act."""
     config, options, ordinary = bundled.config, context.options, caller.is_ordinary()
-    linux = config.linux.replace(cgroups_path=record.cgroup_path)
+    linux = config.linux.replace(cgroups_path=place.path)
     handed = {**streams.handed, **open_namespaces(plan.namespace_paths(config))}
+    if place.hold:
+        handed["hold"] = place.hold.inner
     if gated:
         handed["gate"] = _gate(directory)
     steps = plan.container_plan(
@@ -106,7 +119,8 @@ def _spawn(context: Context, directory: Directory, bundled: Bundle, record: Reco
             id=directory.id,
             root=record.rootfs,
             staging=record.rootfs,
-            join_files=record.cgroups.join_files(record.cgroup_path),
+            join_files=place.join_files(),
+            hold="hold" if place.hold else "",
             stdio=streams.stdio,
             user=None,
             seccomp=seccomp.program(context.root, linux.seccomp),

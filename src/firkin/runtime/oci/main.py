@@ -137,8 +137,10 @@ def load(name: str) -> Any:
 
 
 def _default_root() -> str:
+    """Root of a user namespace is a user outside (podman's, without root), unless all there is takes him for root."""
     directory = os.environ.get("XDG_RUNTIME_DIR", "")
-    return f"{directory}/firkin-oci" if directory and os.geteuid() else DEFAULT_ROOT
+    user = os.geteuid() or (os.environ.get("USER") != "root" and process.in_user_namespace())
+    return f"{directory}/firkin-oci" if directory and user else DEFAULT_ROOT
 
 
 def _overview() -> str:

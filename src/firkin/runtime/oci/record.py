@@ -29,9 +29,10 @@ _ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012
 
 class Record(Value):
     """`bundle` and `rootfs` are absolute; `cgroup_v1` and `cgroup_v2` say where the hierarchies were,
-    `cgroup_path` which group it is in each, `cgroup_shared` that the group had been there before; `own_pids`: it has a pid
-    namespace of its own; `own_users`, `own_clocks`: not the host's; `steps`: what its child's steps are called, while it
-    waits for `start`; `cache_class`: the one that `update` has made for it, "" for none."""
+    `cgroup_path` which group it is in each, `cgroup_shared` that the group had been there before, `unit` which of systemd's
+    units it is, if one; `own_pids`: it has a pid namespace of its own; `own_users`, `own_clocks`: not the host's; `steps`:
+    what its child's steps are called, while it waits for `start`; `cache_class`: the one that `update` has made for it, ""
+    for none."""
 
     id: str
     bundle: str
@@ -46,6 +47,7 @@ class Record(Value):
     cgroup_v2: str = ""
     cgroup_controllers: tuple[str, ...] = ()
     cgroup_shared: bool = False
+    unit: str = ""
     own_pids: bool = True
     own_users: bool = False
     own_clocks: bool = False

@@ -11,7 +11,7 @@ from firkin.linux.netlink import Netlink
 from firkin.oci import json_text
 from firkin.oci.runtime_config import OCI_VERSION, Capabilities, Process
 from firkin.runtime import plan_joining, plan_seccomp, seccomp_compile
-from firkin.runtime.oci import flags, own_users, seccomp
+from firkin.runtime.oci import flags, late, own_users, seccomp
 from firkin.runtime.oci.child import Child
 from firkin.runtime.oci.foreground import Foreground
 from firkin.runtime.oci.process_file import load
@@ -77,10 +77,13 @@ def _spawn(context: Context, record: Record, config: Config, process: Process, s
     pidfd = open_process(record)
     adapted = streams.adapt(process)
     assert adapted
+    scopes = late.module("oci.scopes") if record.unit and not context.options.texts("cgroup") else None
+    hold = scopes.hold() if scopes else None
     steps = plan_joining.exec_plan(
         record.id,
         adapted,
-        join_files=_join_files(context.options, record),
+        join_files=_join_files(context.options, record) if not hold else (),
+        hold="hold" if hold else "",
         user=None,
         stdio=streams.stdio,
         seccomp=seccomp.program(context.root, linux.seccomp),
@@ -94,9 +97,12 @@ def _spawn(context: Context, record: Record, config: Config, process: Process, s
         keyring="_ses." + record.id,
         set_groups=not userns.forbids_groups(record.pid),
     )
-    child = Child(steps, {**streams.handed, "pidfd": pidfd}, Netlink())
+    child = Child(steps, {**streams.handed, "pidfd": pidfd, **({"hold": hold.inner} if hold else {})}, Netlink())
     streams.close_handed()
     try:
+        if scopes and hold:
+            scopes.attach(record.unit, child.pid)
+            hold.release()
         child.progress()
     except BaseException:
         child.end()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from firkin import __version__
 from firkin.oci.runtime_config import OCI_VERSION
 from firkin.runtime import capability_names, mount_options, plan, seccomp_library
-from firkin.runtime.oci import show
+from firkin.runtime.oci import show, unit_annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def features() -> dict[str, object]:
         "linux": {
             "namespaces": sorted(plan.NAMESPACES),
             "capabilities": list(capability_names.names(_ALL)),
-            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": True, "rdma": True},
             "seccomp": {
                 "enabled": True,
                 "actions": sorted(seccomp_library.ACTIONS),
@@ -48,5 +48,6 @@ def features() -> dict[str, object]:
             "mountExtensions": {"idmap": {"enabled": True}},
             "netDevices": {"enabled": True},
         },
+        "potentiallyUnsafeConfigAnnotations": [unit_annotations.PREFIX],
         "annotations": {"io.firkin.version": __version__},
     }

@@ -11,7 +11,7 @@ from firkin.errors import Conflict, Invalid
 from firkin.linux import resctrl
 from firkin.oci import json_text
 from firkin.oci.runtime_resources import CPU, BlockIO, Memory, Pids, Resources
-from firkin.runtime.oci import flags, groups
+from firkin.runtime.oci import flags, groups, late
 from firkin.runtime.oci.record import STOPPED, Directory, read
 
 TYPE_CHECKING = False
@@ -72,6 +72,8 @@ def _apply(record: Record, resources: Resources) -> None:
     present = cgroups.read(record.cgroup_path, "memory", "memory.memsw.limit_in_bytes").strip()
     used = cgroups.read(record.cgroup_path, "memory", "memory.current").strip()
     settings = groups.wanted(cgroups, resources, int(present) if present.isdigit() else -1, int(used or 0))
+    if record.unit:
+        late.module("oci.scopes").update(record.unit, settings)
     groups.refuse_missing(cgroups.apply(record.cgroup_path, settings), settings)
 
 

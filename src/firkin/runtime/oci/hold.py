@@ -1,0 +1,23 @@
+"""A child that is held at its first step, until whoever makes its group has put it there.
+
+If that one ends instead, so does the child (step `wait-group`). Source: pipe(7).
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class Hold:
+    """`inner` is the child's end, to be handed to it as "hold"."""
+
+    def __init__(self) -> None:
+        self.inner, self._outer = os.pipe2(os.O_CLOEXEC)
+
+    def release(self) -> None:
+        os.write(self._outer, b"\0")  # this end of `inner` is open yet, so that a child that has failed meanwhile is no matter
+        self.close()
+
+    def close(self) -> None:
+        os.close(self.inner)
+        os.close(self._outer)
