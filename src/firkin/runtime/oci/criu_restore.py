@@ -19,7 +19,7 @@ from firkin.runtime.oci.record import CREATING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from firkin.oci.runtime_config import Config
@@ -28,19 +28,26 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def aside() -> Iterator[None]:
-    """In a mount namespace of its own, whose mounts end with it and with whoever was started in it."""
+def _elsewhere(enter: Callable[[], None]) -> Iterator[None]:
+    """In the mount namespace that `enter` leads to, and back."""
     here = os.open(".", os.O_PATH | os.O_CLOEXEC)
     before = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    process.unshare(process.CLONE_NEWNS)
     try:
-        mount.mount(None, "/", None, mount.MS_SLAVE | mount.MS_REC)
+        enter()
         yield
     finally:
         process.setns(before, process.CLONE_NEWNS)  # which leads to that one's root
         os.fchdir(here)
         os.close(before)
         os.close(here)
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """In a mount namespace of its own, whose mounts end with it and with whoever was started in it."""
+    with _elsewhere(lambda: process.unshare(process.CLONE_NEWNS)):
+        mount.mount(None, "/", None, mount.MS_SLAVE | mount.MS_REC)
+        yield
 
 
 def mount_for_criu(rootfs: str) -> None:
@@ -124,6 +131,7 @@ class Restored:
         elif reached == "orphan-pts-master":
             self._take_terminal(descriptors)
         elif reached == "post-restore":  # all are there, none goes on yet
+            self._seal_root(pid)
             self._keep(pid)
 
     def _enter_groups(self, pid: int) -> None:
@@ -153,6 +161,17 @@ class Restored:
             self._streams.send_console(descriptors[0])
         else:
             self.console = descriptors[0]
+
+    def _seal_root(self, pid: int) -> None:
+        """Read-only, where it is to be: CRIU 3.17 brings it back writable."""
+        if not self._config.root or not self._config.root.readonly:
+            return
+        root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        with _elsewhere(lambda: process.setns(namespace, process.CLONE_NEWNS)):
+            mount.change(root, (mount.MOUNT_ATTR_RDONLY, 0, 0, False))
+        os.close(namespace)
+        os.close(root)
 
     def _keep(self, pid: int) -> None:
         if not pid:
