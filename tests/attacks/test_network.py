@@ -3,12 +3,15 @@ send any frame it likes."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.attacks.rig import IMAGE, PYTHON, PYTHON3, Rig
 from tests.lab import wait_until
+
+KERNEL = tuple(int(number) for number in os.uname().release.split(".")[:2])
 
 # `send(kind, payload)`: a frame to everybody. `checksum`: RFC 1071.
 FRAMES = """
@@ -57,6 +60,18 @@ while True:
 )
 
 
+# A frame from each of twenty thousand senders.
+CROWD = """
+import socket, time
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+    wire.bind(('eth0', 0))
+    for number in range(20000):
+        wire.send(b'\\xff' * 6 + b'\\x02\\xba' + number.to_bytes(4, 'big') + b'\\x88\\xb5' + bytes(46))
+print('sent', flush=True)
+time.sleep(1000)
+"""
+
+
 @pytest.fixture
 def six(rig: Rig) -> Iterator[str]:
     """A network with IPv6, by name; its bridge is `br-six`."""
@@ -103,3 +118,26 @@ def test_nobody_is_redirected_by_a_container_in_the_gateways_name(rig: Rig) -> N
         with rig.held(*PYTHON, IMAGE, PYTHON3, "-IS", "-c", *attack):
             wait_until(lambda: f"via {better} " in inside(rig, believer, "ip", "route", "get", "192.0.2.1"), 30)
             assert f"via {gateway} " in inside(rig, careful, "ip", "route", "get", "192.0.2.1")
+
+
+@pytest.mark.skipif(KERNEL < (6, 8), reason="before Linux 6.8 a bridge remembers any number")
+def test_a_crowd_of_senders_does_not_fill_the_hosts_memory(rig: Rig) -> None:
+    """The bridge remembers whom it has seen, within limits, and others still reach the host; a bridge that the
+    engine has not made remembers them all."""
+    lab = rig.engine.lab
+    lab.run("ip", "link", "add", "br-naive", "type", "bridge")
+    rig.engine.firkin("network", "create", "-o", "com.docker.network.bridge.name=br-naive", "--subnet", "10.66.0.0/24", "naive")
+    try:
+        for network, bridge, least, most in (("naive", "br-naive", 15000, 21000), ("bridge", "firkin0", 1, 5000)):
+            with rig.held("--network", network, *PYTHON, IMAGE, PYTHON3, "-IS", "-c", CROWD) as crowd:
+                wait_until(lambda container=crowd: "sent" in rig.logs(container), 60)  # type: ignore[misc]
+                seen = lab.run("bridge", "fdb", "show", "br", bridge).stdout.count("02:ba:")
+                assert least <= seen <= most, f"{bridge}: {seen}"
+        assert rig.shell(f"ping -c1 -W10 {_gateway(rig)} >/dev/null && echo reached") == "reached\n"
+    finally:
+        rig.engine.firkin("network", "rm", "naive")
+        lab.run("ip", "link", "del", "br-naive")
+
+
+def _gateway(rig: Rig) -> str:
+    return str(rig.engine.api().call("GET", "/networks/bridge")[1]["IPAM"]["Config"][0]["Gateway"])

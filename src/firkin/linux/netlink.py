@@ -46,9 +46,9 @@ class Netlink(Channel):
         """Name to index of every link."""
         return dict(rtnetlink.parse_link(body) for _, body in self.dump(rtnetlink.all_links()))
 
-    def create_bridge(self, name: str, mac: str, mtu: int = 0) -> int:
-        """The new bridge's index."""
-        self.request(rtnetlink.bridge(name, mac, mtu))
+    def create_bridge(self, name: str, mac: str, mtu: int = 0, most_learned: int = 0) -> int:
+        """The new bridge's index. See `rtnetlink.bridge`."""
+        self.request(rtnetlink.bridge(name, mac, mtu, most_learned))
         return self.link_index(name)
 
     def create_veth(

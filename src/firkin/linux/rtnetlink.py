@@ -35,6 +35,7 @@ _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_PROTINFO = 1, 3, 4, 
 _IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_NET_NS_FD = 18, 19, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA = 1, 2
 _IFLA_BRPORT_MODE, _IFLA_BRPORT_ISOLATED = 4, 33
+_IFLA_BR_FDB_MAX_LEARNED = 49
 _VETH_INFO_PEER = 1
 _IFF_UP = 1
 # linux/if_addr.h
@@ -61,11 +62,13 @@ def veth(host_name: str, master: int, guest_name: str, guest_mac: str, mtu: int,
     return _RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body + nested(_IFLA_LINKINFO, text(_IFLA_INFO_KIND, "veth"), data)
 
 
-def bridge(name: str, mac: str, mtu: int) -> Message:
-    """A bridge, up. With a MAC address of its own it does not take over (and change with) those of its ports."""
+def bridge(name: str, mac: str, mtu: int, most_learned: int = 0) -> Message:
+    """A bridge, up. With a MAC address of its own it does not take over (and change with) those of its ports. It learns
+    `most_learned` addresses of others; 0 for any number, as with any before Linux 6.8."""
     size = number(_IFLA_MTU, mtu) if mtu else b""
     body = _LINK.pack(0, 0, 0, _IFF_UP, _IFF_UP) + text(_IFLA_IFNAME, name) + _hardware(mac) + size
-    return _RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body + nested(_IFLA_LINKINFO, text(_IFLA_INFO_KIND, "bridge"))
+    data = nested(_IFLA_INFO_DATA, number(_IFLA_BR_FDB_MAX_LEARNED, most_learned))
+    return _RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body + nested(_IFLA_LINKINFO, text(_IFLA_INFO_KIND, "bridge"), data)
 
 
 def link_up(index: int) -> Message:

@@ -16,6 +16,10 @@ from firkin.errors import Internal, reason
 from firkin.linux.netlink import Netlink
 from firkin.network.model import Network
 
+# The kernel remembers each sender's address for five minutes, in memory that is nobody's. A bridge has at most 1024 ports:
+# a wire with more senders than this has a liar on it.
+_MOST_LEARNED = 4096
+
 
 class Bridges:
     """The bridges of this network namespace."""
@@ -83,7 +87,7 @@ class Bridges:
         if present:
             return present
         # An address of its own, locally administered: containers keep it in their ARP caches.
-        index = self._netlink.create_bridge(name, "02:42:" + secrets.token_bytes(4).hex(":"), mtu)
+        index = self._netlink.create_bridge(name, "02:42:" + secrets.token_bytes(4).hex(":"), mtu, _MOST_LEARNED)
         _believe_no_routers(name)
         return index
 
