@@ -338,3 +338,23 @@ def _default_route(running):
 
     (interface,) = running.namespace.run(inside)
     return interface
+
+
+@isolated
+async def test_what_a_client_says_is_no_firewall_rule(tmp_path):
+    networks = await engine(tmp_path)
+    before = (await networks.rules(), networks.list({}))
+    rule = "x;}};flush ruleset;table ip6 t {chain c {ip6 saddr fd00::"
+    for options, subnets in (
+        ({BRIDGE_NAME: 'a" accept'}, ()),
+        ({BRIDGE_NAME: 'a"}accept;#'}, ()),
+        ({BRIDGE_NAME: "eth*"}, ()),
+        ({}, (Subnet(f"fd00::%{rule}/64"),)),
+        ({}, (Subnet("fd00::/64", gateway=f"fd00::1%{rule}"),)),
+        ({}, (Subnet("fd00::/64", ip_range=f"fd00::%{rule}/80"),)),
+    ):
+        with pytest.raises(Invalid):
+            await networks.create(NetworkRequest("hostile", enable_ipv6=bool(subnets), options=options, subnets=subnets))
+    with pytest.raises(Invalid):
+        await networks.acquire(record("web", ports={"80/tcp": (PortBinding(f"::1%{rule}", "8080"),)}))
+    assert (await networks.rules(), networks.list({})) == before

@@ -112,16 +112,23 @@ def mac_for(ip: str) -> str:
 
 def _network(text: str, what: str) -> Net:
     try:
-        return ip_network(text, strict=False)
+        return ip_network(_without_scope(text), strict=False)
     except ValueError:
         raise Invalid(f"invalid {what} {text!r}: want a CIDR block")
 
 
 def _address(text: str) -> IPv4Address | IPv6Address:
     try:
-        return ip_address(text)
+        return ip_address(_without_scope(text))
     except ValueError:
         raise Invalid(f"invalid IP address: {text}")
+
+
+def _without_scope(text: str) -> str:
+    """`fe80::1%eth0` means nothing to others, and what follows the sign may be any text (RFC 4007, section 11)."""
+    if "%" in text:
+        raise ValueError(text)
+    return text
 
 
 def _first_host(net: Net) -> IPv4Address | IPv6Address:

@@ -77,7 +77,7 @@ class HeldPorts:
             for text, binding in bindings:
                 port, protocol = split_port(text)
                 host_ip = binding.host_ip or default_host_ip
-                if not is_address(host_ip):  # bind(2) would take a name, and look it up
+                if not is_address(host_ip) or "%" in host_ip:  # bind(2) would take a name, and look it up
                     raise Invalid(f"invalid host address: {host_ip}")
                 ip = endpoint.global_ipv6_address if ":" in host_ip else endpoint.ip_address
                 if not ip:
