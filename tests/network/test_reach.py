@@ -158,6 +158,13 @@ async def test_icc_off_keeps_containers_of_one_network_apart(tmp_path):
     async with await serve_tcp(one.namespace, 80):
         assert await ask_tcp(two.namespace, one.ip, 80) is None
         assert await ask_tcp(HERE, one.ip, 80)
+    victim, gateway = await one.namespace.arun(_datagrams, 7000), one.record.endpoints["bridge"].gateway
+    # By way of the host, to whom such a frame can be sent as well as a route be made here.
+    two.namespace.run(_ip, "route", "add", one.ip, "via", gateway)
+    await two.namespace.arun(_send_as, two.ip, one.ip, 7000)
+    await HERE.arun(_send_as, gateway, one.ip, 7000)
+    assert victim.recvfrom(100)[1][0] == gateway, "the host's is the first to arrive"
+    victim.close()
 
 
 @isolated
@@ -244,12 +251,18 @@ def _route_for_all(value):
             file.write(value)
 
 
+def _datagrams(port):
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind(("0.0.0.0", port))
+    made.settimeout(20)
+    return made
+
+
 def _send_as(source, target, port):
     """A datagram in somebody else's name. The kernel fills in lengths and checksum of the IP header."""
     datagram = struct.pack("!HHHH", 4444, port, 12, 0) + b"spam"
     header = struct.pack("!BBHHHBBH", 0x45, 0, 0, 0, 0, 64, socket.IPPROTO_UDP, 0)
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
         raw.sendto(header + socket.inet_aton(source) + socket.inet_aton(target) + datagram, (target, 0))
 
 

@@ -8,9 +8,9 @@ What a packet meets, in order:
   guard        to or from 127.0.0.0/8 on the wire: dropped. The bridges have route_localnet, which alone would let it in.
   published    to an address of this host, from anywhere (prerouting) or from this host itself (output): to the container
                that published the port.
-  forward      within one bridge: accepted. From or to an internal network: dropped. Into a bridge: only answers and
-               published ports, so networks are isolated from each other and from the outside. What neither comes
-               from nor goes to a bridge is none of our business.
+  forward      within one bridge, unless its containers are kept apart: accepted. From or to an internal network:
+               dropped. Into a bridge: only answers and published ports, so networks are isolated from each other and from
+               the outside. What neither comes from nor goes to a bridge is not for this table (but see `forwarding`).
   postrouting  what leaves a network gets the host's address. So does what was redirected and came from this host (a
                container cannot answer 127.0.0.1) or from the same bridge (the answer has to come back this way).
 
@@ -104,9 +104,9 @@ def _forward(networks: Sequence[Network]) -> list[str]:
         return []
     internal = [network for network in networks if network.internal]
     closed = [f"iifname {_names(internal)} drop", f"oifname {_names(internal)} drop"] if internal else []
-    within = ", ".join(f'"{network.bridge}" . "{network.bridge}"' for network in networks)
+    within = ", ".join(f'"{network.bridge}" . "{network.bridge}"' for network in networks if network.icc)
     return [
-        f"iifname . oifname {{ {within} }} accept",
+        *([f"iifname . oifname {{ {within} }} accept"] if within else []),
         *closed,
         "ct state established,related accept",
         f"oifname {_names(networks)} ct status & dnat == 0 drop",
