@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import statistics
 import subprocess
+import threading
 import time
 
 import pytest
 
-from tests.attacks.rig import IMAGE, Rig
+from tests.attacks.rig import IMAGE, PYTHON, PYTHON3, Rig
 from tests.lab import wait_until
 
 SECONDS = 3.0
@@ -70,3 +71,34 @@ def test_a_hoard_of_memory_is_ended_alone(rig: Rig) -> None:
     done = rig.run("--memory", "32m", "--memory-swap", "32m", IMAGE, "sh", "-c", "x=aaaaaaaa; while :; do x=$x$x; done")
     assert done.returncode == 137
     assert {rig.engine.helper(name) for name in ("keeper", "launcher")} == helpers
+
+
+# fcntl(2), F_SETLEASE: the kernel asks whoever holds the lease to give it up, and for /proc/sys/fs/lease-break-time seconds
+# makes everybody else wait who wants to write.
+LEASE = """
+import fcntl, os, signal, time
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+for path in ('/etc/hosts', '/etc/resolv.conf', '/etc/hostname', '/leased'):
+    fcntl.fcntl(os.open(path, os.O_RDONLY | os.O_CREAT), fcntl.F_SETLEASE, fcntl.F_RDLCK)
+print('leased', flush=True)
+time.sleep(1000)
+"""
+
+
+def test_leases_on_files_of_the_engines_do_not_hold_it_up(rig: Rig) -> None:
+    """It writes those files anew when a container's networks change."""
+    rig.engine.firkin("network", "create", "more")
+    try:
+        with rig.held(*PYTHON, IMAGE, PYTHON3, "-IS", "-c", LEASE) as container:
+            wait_until(lambda: "leased" in rig.logs(container))
+            connecting = threading.Thread(target=rig.engine.firkin, args=("network", "connect", "more", container))
+            connecting.start()
+            answers, end = [], time.monotonic() + SECONDS
+            while time.monotonic() < end or connecting.is_alive():
+                began = time.monotonic()
+                assert rig.engine.api().call("GET", "/_ping")[0] == 200
+                answers.append(time.monotonic() - began)
+            connecting.join()
+            assert max(answers) < 20, answers
+    finally:
+        rig.engine.firkin("network", "rm", "more")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from firkin.linux import copy_up, inotify
-from tests.attacks.rig import IMAGE, Rig, swapping
+from tests.attacks.rig import IMAGE, PYTHON, PYTHON3, Rig, swapping
 from tests.attacks.test_copying import get
 from tests.lab import wait_until
 
@@ -50,6 +50,33 @@ def test_a_file_that_never_ends(rig: Rig, path: str) -> None:
         assert reply.status in (200, 404) and len(reply.read(1 << 20)) <= 1 << 20
         connection.close()
         assert rig.alive()
+
+
+# Gives its lease up when asked to, in its own time.
+LEASE = """
+import fcntl, os, signal, time
+os.mkdir('/t')
+file = os.open('/t/leased', os.O_RDWR | os.O_CREAT)
+os.write(file, b'content')
+def give_up(number, frame):
+    time.sleep(1)
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+signal.signal(signal.SIGIO, give_up)
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print('leased', flush=True)
+while True: time.sleep(1000)
+"""
+
+
+def test_a_file_under_a_lease_is_waited_for(rig: Rig) -> None:
+    """As any program that opens it waits; a container that is to be looked at must not get out of it so."""
+    with rig.held(*PYTHON, IMAGE, PYTHON3, "-IS", "-c", LEASE) as container:
+        wait_until(lambda: "leased" in rig.logs(container))
+        status, body = get(rig, container, "/t")
+        assert status == 200
+        with tarfile.open(fileobj=BytesIO(body)) as tar:
+            leased = tar.extractfile("t/leased")
+            assert leased and leased.read() == b"content"
 
 
 # As large as the file system lets it be, and in the middle of it four bytes.

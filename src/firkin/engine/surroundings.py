@@ -18,6 +18,7 @@ from firkin.oci.runtime_resources import Resources
 from firkin.runtime.cgroup_settings import cgroup_settings, device_rules
 from firkin.runtime.sandbox import Sandbox
 
+_REWRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FILES = ("hosts", "hostname", "resolv.conf")
 
 
@@ -104,15 +105,17 @@ def _files(engine: Engine, record: Container) -> dict[str, str]:
 
 def write_files(engine: Engine, record: Container) -> None:
     """Written in place, for a running container has them bound and must see the new contents when its networks change.
-    It may write to them too, but they are regular files of ours: nothing is followed."""
+    It may write to them too, but they are regular files of ours: nothing is followed. It may hold a lease on one (fcntl(2),
+    F_SETLEASE), for which everybody else would wait most of a minute; then it goes without what is new."""
     for name, text in (
         ("hosts", engine.networks.hosts_file(record)),
         ("hostname", record.config.hostname + "\n"),
         ("resolv.conf", engine.networks.resolv_conf(record)),
     ):
         path = os.path.join(engine.layout.container(record.id), name)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        try:
-            os.write(fd, text.encode())
-        finally:
-            os.close(fd)
+        with contextlib.suppress(BlockingIOError):
+            fd = os.open(path, _REWRITE, 0o644)
+            try:
+                os.write(fd, text.encode())
+            finally:
+                os.close(fd)

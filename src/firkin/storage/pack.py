@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable
 
 from firkin.errors import Invalid
@@ -22,6 +23,7 @@ from firkin.storage.tree import is_whiteout
 from firkin.storage.walk import OPEN_DIRECTORY, Found, walk
 
 _CHUNK = 1 << 20
+_LONGEST_LEASE, _PAUSE = 60.0, 0.05  # seconds; the kernel's lease-break-time is 45
 # Nothing there, no directory, a symlink, a device (which cannot be opened where workers work), a queue or socket, no symlink.
 _CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.ENXIO, errno.EINVAL)
 _KINDS = {
@@ -133,13 +135,20 @@ def _runs(fd: int, entry: Entry) -> tar_sparse.Runs | None:
 
 
 def _open(found: Found, flags: int) -> int | None:
-    """None if there is something else by now, or nothing."""
-    try:
-        return os.open(found.name, flags, dir_fd=found.parent)
-    except OSError as error:
-        if error.errno not in _CHANGED:
-            raise
-        return None
+    """None if there is something else by now, or nothing. A file on which somebody holds a lease (fcntl(2), F_SETLEASE) is
+    waited for: the kernel has just asked for it, and takes it away if need be."""
+    end = time.monotonic() + _LONGEST_LEASE
+    while True:
+        try:
+            return os.open(found.name, flags, dir_fd=found.parent)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE)
+        except OSError as error:
+            if error.errno not in _CHANGED:
+                raise
+            return None
 
 
 def _entry(found: Found, kind: bytes, name: bytes) -> Entry:
