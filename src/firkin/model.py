@@ -390,6 +390,7 @@ class LogEntry:
     stream: Literal["stdout", "stderr"]
     time: int  # ns
     data: bytes  # one line with its newline, or part of a line that was too long
+    attributes: dict[str, str] = field(default_factory=dict)  # what the log options chose to have written beside it
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ docker create --name made -it -e A=1 -w /tmp -u nobody --entrypoint sh --stop-si
   --cap-add NET_ADMIN --cap-drop MKNOD --ulimit nofile=100:200 --dns 9.9.9.9 --add-host foo:1.2.3.4 --tmpfs /t:size=1m \
   --log-opt max-size=1m --init --read-only --shm-size 1m --security-opt no-new-privileges --sysctl net.core.somaxconn=99 \
   --mount type=volume,src=v2,dst=/v2,readonly --group-add 10 --oom-score-adj 10 --cpus 0.5 --pids-limit 50 box
+docker run --name labelled -l who=me -l where='<&>' -l other=1 -e NAME=x -e NOTE=y --log-opt labels=other,none \
+  --log-opt labels-regex='^wh' --log-opt env=NAME --log-opt env-regex='^NO|^PA' \
+  --log-opt tag='{{.Name}}/{{ .ImageName }}/{{.Hostname}} {{.Command}}' box sh -c 'echo "a & b"'
 docker create --name host --network host --pid host --uts host box true
 """
 
@@ -71,12 +74,16 @@ docker run --rm -w /a/b box sh -c 'pwd; ls -ld /a | cut -c-20'
 docker run --rm --entrypoint '' box echo c
 echo hi | docker run --rm -i box cat
 docker run --rm box sh -c 'echo out; echo err >&2; kill -9 $$'
+docker logs --details labelled; tail -n 1 $(docker inspect -f '{{.LogPath}}' labelled)
 docker logs ended
 docker logs -n 1 ended
 docker logs --until 2001-01-01 ended
 docker logs -t ended
 docker logs --details ended
 docker logs -t --details made
+docker create --rm --log-opt mode=x box
+docker create --rm --log-opt max-buffer-size=1m box
+docker create --rm --log-driver local --log-opt labels=who box 2>&1 | sed 's/for.*local.*/for local/'
 docker start nope
 docker rm nope
 docker logs nope
@@ -102,7 +109,7 @@ docker run --rm --memory-reservation 1m box true
 docker run --rm --cpu-rt-runtime 2000 --cpu-rt-period 1000 box true
 docker rm $(docker create --oom-kill-disable box) >/dev/null
 docker rm $(docker create --net host -p 1:1 box) >/dev/null
-docker rm $(docker create --oom-kill-disable -m 50m --kernel-memory 50m --ulimit nofile=10:20 box) >/dev/null | grep -v kernel
+docker rm $(docker create --oom-kill-disable -m 50m --ulimit nofile=10:20 box) >/dev/null
 docker info --format '{{json .Warnings}} {{.MemoryLimit}} {{.SwapLimit}} {{.CPUShares}} {{.CPUSet}} {{.PidsLimit}}'
 docker run --rm -m 10m --memory-swap 5m box true
 docker run --rm --cpu-period 1 box true
@@ -155,6 +162,13 @@ docker run --rm --cpus 1000 box true
 docker run --rm --cpuset-cpus 99 box true
 docker run --rm --cap-add BOGUS box true
 docker run --rm --log-opt max-size=xx box true
+docker run --rm --log-opt tag={{.Bogus}} box true
+docker run --rm --log-opt tag={{.Name box true
+docker run --rm --log-opt labels-regex='(' box true
+docker run --rm --log-opt env-regex='[' box true
+docker run --rm --log-opt compress=x box true
+docker run --rm --log-opt compress=true box true
+docker run --rm --log-opt compress=true --log-opt max-size=1m box true
 docker run --rm --isolation bogus box true
 docker run --rm --tmpfs rel box true
 docker run --rm --ipc container:onnet box true

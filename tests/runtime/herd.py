@@ -64,7 +64,15 @@ class Herd:
         """Start a shell as container `name`; its output goes to the log and, if given, to `sink_out` and `sink_err`."""
         tty = options.pop("tty", False)
         sinks = {key: options.pop(key) for key in ("sink_out", "sink_err") if key in options}
-        log = {"path": self.log_path(name), "max_size": 0, "max_file": 1, "driver": "json-file", "tty": tty, **options}
+        log = {
+            "path": self.log_path(name),
+            "max_size": 0,
+            "max_file": 1,
+            "driver": "json-file",
+            "tty": tty,
+            "attributes": "",
+            **options,
+        }
         handed = dict(sinks)
         pipes = [] if tty else [os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)]
         for stream, (read, write) in zip(("stdout", "stderr"), pipes, strict=False):

@@ -50,7 +50,14 @@ async def test_the_step_that_failed_is_named_and_nothing_is_left(tmp_path: Path)
             ("exec", ["true"], ENV),
         ]
         handed = {"stdout_r": read_end, "out": sink, "sink_out": sink}
-        log = {"path": herded.log_path("c"), "max_size": 0, "max_file": 1, "driver": "json-file", "tty": False}
+        log = {
+            "path": herded.log_path("c"),
+            "max_size": 0,
+            "max_file": 1,
+            "driver": "json-file",
+            "tty": False,
+            "attributes": "",
+        }
         with pytest.raises(SpawnFailed) as failure:
             await herded.shepherds.spawn(plan("c", steps, list(handed), log), handed)
         assert (failure.value.where, failure.value.index, failure.value.errno) == ("child", 1, 2)

@@ -20,7 +20,8 @@ class Written:
 
     def __init__(self, directory: Path, max_size: int = 0, max_file: int = 1) -> None:
         self.path = str(directory / "log")
-        self.writer = LogWriter({"path": self.path, "max_size": max_size, "max_file": max_file, "driver": "json-file"})
+        settings = {"path": self.path, "max_size": max_size, "max_file": max_file, "driver": "json-file", "attributes": ""}
+        self.writer = LogWriter(settings)
 
     def write(self, *numbers: int) -> None:
         for number in numbers:
@@ -47,7 +48,12 @@ def written(tmp_path: Path) -> Iterator[Written]:
 
 def test_entries_have_all_their_parts(written: Written) -> None:
     written.write(7)
-    assert entries(written.path, LogRequest()) == [LogEntry("stderr", 7_000_000_005, b"7\n")]
+    written.writer.append(encode([b"8\nand\n"], "stdout", 8, b'{"a":"\\u003c"}'))
+    assert entries(written.path, LogRequest()) == [
+        LogEntry("stderr", 7_000_000_005, b"7\n"),
+        LogEntry("stdout", 8, b"8\n", {"a": "<"}),
+        LogEntry("stdout", 8, b"and\n", {"a": "<"}),
+    ]
 
 
 async def test_a_writer_faster_than_its_reader_is_not_followed(written: Written) -> None:

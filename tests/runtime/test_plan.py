@@ -65,7 +65,14 @@ def readable(made: dict[str, Any]) -> str:
 
 def default_plan() -> dict[str, Any]:
     sandbox = msgspec.structs.replace(SANDBOX, files={"/etc/hosts": "/containers/c1/hosts"})
-    log = {"path": "/containers/c1/c1-json.log", "max_size": 0, "max_file": 1, "driver": "json-file", "tty": False}
+    log = {
+        "path": "/containers/c1/c1-json.log",
+        "max_size": 0,
+        "max_file": 1,
+        "driver": "json-file",
+        "tty": False,
+        "attributes": "",
+    }
     wired = launch(stdio=("null", "stdout", "stderr"), fds=("stdout_r", "stderr_r"), log=log, **BRIDGE)
     return plan.container_plan(build(container(), sandbox=sandbox), wired)
 

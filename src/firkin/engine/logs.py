@@ -11,7 +11,7 @@ from urllib.parse import quote_plus
 from firkin.engine.engine import Engine
 from firkin.engine.states import is_up
 from firkin.errors import Invalid, Unsupported
-from firkin.model import Container, LogEntry, LogRequest
+from firkin.model import LogEntry, LogRequest
 from firkin.runtime import logfile
 
 
@@ -28,9 +28,6 @@ async def read(engine: Engine, ref: str, request: LogRequest) -> AsyncIterator[L
     return logfile.follow(path, request, lambda: not is_up(entry.record))
 
 
-def details(record: Container) -> str:
-    """What the log options `labels` and `env` choose of the container's own: "KEY=VALUE,..." in the order of the keys."""
-    options, env = record.host.log_config.config, dict(entry.split("=", 1) for entry in record.config.env if "=" in entry)
-    chosen = [(record.config.labels, options.get("labels", "")), (env, options.get("env", ""))]
-    found = {key: values[key] for values, keys in chosen for key in keys.split(",") if key in values}
-    return ",".join(f"{quote_plus(key)}={quote_plus(found[key])}" for key in sorted(found))
+def details(entry: LogEntry) -> str:
+    """What the log options had written beside the line: "KEY=VALUE,..." in the order of the keys."""
+    return ",".join(f"{quote_plus(key)}={quote_plus(value)}" for key, value in sorted(entry.attributes.items()))

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
-from firkin.engine import failures, health, oom, remove, usage_events, userns
+from firkin.engine import failures, health, log_options, oom, remove, usage_events, userns
 from firkin.engine.attach import hand_over
 from firkin.engine.detach import parse_keys
 from firkin.engine.engine import Engine
@@ -158,6 +158,7 @@ def log_settings(engine: Engine, record: Container) -> dict[str, Any]:
         "max_size": max_size,
         "max_file": max_file,
         "tty": record.config.tty,
+        "attributes": log_options.attributes(record),
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 
-from firkin.engine import cgroup_conf, userns
+from firkin.engine import cgroup_conf, log_options, userns
 from firkin.engine.engine import Engine
 from firkin.errors import Invalid
 from firkin.model import ContainerConfig, HostConfig, LogConfig, Resources, RestartPolicy
@@ -20,22 +20,9 @@ _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([kmg]?)i?b?")
 _COUNT = re.compile(r"[0-9]{1,9}")
 _SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30}
 _SMALLEST_MEMORY = 6 << 20
-_LOG_DRIVERS = ("json-file", "local", "none")
 _RUNTIMES = ("", "firkin", "runc", "io.containerd.runc.v2")  # there is one, which answers to Docker's names of it too
 _ONLINE = "/sys/devices/system/cpu/online"
 _LARGEST_CPU = 8192  # CONFIG_NR_CPUS is no larger anywhere
-_LOG_OPTIONS = {
-    "max-size",
-    "max-file",
-    "labels",
-    "labels-regex",
-    "env",
-    "env-regex",
-    "tag",
-    "compress",
-    "mode",
-    "max-buffer-size",
-}
 _RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 
@@ -45,7 +32,8 @@ def validate(engine: Engine, config: ContainerConfig, host: HostConfig) -> None:
     check_restart(host.restart_policy)
     if host.auto_remove and host.restart_policy.name not in ("", "no"):
         raise Invalid("can't create 'AutoRemove' container with restart policy")
-    _check_logs(host)
+    log_options.check(host.log_config)
+    log_limits(host.log_config)
     _check_modes(engine, host, config)
     check_resources(host.resources)
     cgroup_conf.check(engine.cgroups, host.resources.cgroup_conf)
@@ -88,15 +76,6 @@ def check_restart(policy: RestartPolicy) -> None:
         raise Invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'")
     if policy.maximum_retry_count < 0:
         raise Invalid("invalid restart policy: maximum retry count cannot be negative")
-
-
-def _check_logs(host: HostConfig) -> None:
-    if host.log_config.type not in _LOG_DRIVERS:
-        raise Invalid(f"logger: no log driver named '{host.log_config.type}' is registered")
-    for key in host.log_config.config:
-        if key not in _LOG_OPTIONS:
-            raise Invalid(f"unknown log opt '{key}' for {host.log_config.type} log driver")
-    log_limits(host.log_config)
 
 
 def log_limits(log: LogConfig) -> tuple[int, int]:

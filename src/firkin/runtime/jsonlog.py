@@ -1,8 +1,9 @@
 """Docker's json-file log format: bytes of output -> lines of JSON, a whole batch at a time.
 
-One entry a line: {"log":"TEXT\\n","stream":"stdout","time":"RFC3339Nano"}. A line longer than 16 KiB becomes several
-entries, all but the last without the newline. Escapes are those of Go's encoder (`<`, `>`, `&`, U+2028, U+2029 and
-control characters as \\u00XX; each byte that is not UTF-8 as \\ufffd), so `docker logs` reads our files and we read its.
+One entry a line: {"log":"TEXT\\n","stream":"stdout","attrs":{...},"time":"RFC3339Nano"}, "attrs" only if there are any. A
+line longer than 16 KiB becomes several entries, all but the last without the newline. Escapes are those of Go's encoder
+(`<`, `>`, `&`, U+2028, U+2029 and control characters as \\u00XX; each byte that is not UTF-8 as \\ufffd), so `docker logs`
+reads our files and we read its.
 The usual batch costs a few scans in C: nothing here looks at single lines unless one is too long.
 Source: moby daemon/logger/copier.go, jsonfilelog/jsonlog/jsonlogbytes.go.
 """
@@ -44,9 +45,10 @@ def split(data: bytes, last: bool) -> tuple[list[bytes], bytes]:
     return [piece for piece in pieces if piece], data[whole:]
 
 
-def encode(pieces: list[bytes], stream: str, when: int) -> bytes:
-    """The log entries of some pieces of one stream, all of the same time (ns since the epoch)."""
-    tail = b'","stream":"%b","time":"%b"}\n' % (stream.encode(), timestamp(when))
+def encode(pieces: list[bytes], stream: str, when: int, attributes: bytes = b"") -> bytes:
+    """The log entries of some pieces of one stream, all of the same time (ns since the epoch) and attributes (JSON)."""
+    attributes = b'"attrs":%b,' % attributes if attributes else b""
+    tail = b'","stream":"%b",%b"time":"%b"}\n' % (stream.encode(), attributes, timestamp(when))
     between = b"\\n" + tail + b'{"log":"'
     entries = []
     for piece in pieces:

@@ -20,6 +20,7 @@ from firkin.model import LogEntry, LogRequest
 class _Line(msgspec.Struct):
     log: str = ""
     stream: Literal["stdout", "stderr"] = "stdout"
+    attrs: dict[str, str] = {}
     time: str = ""
 
 
@@ -40,7 +41,7 @@ def wanted(lines: Iterable[bytes], request: LogRequest) -> Iterator[LogEntry]:
         if request.until and when > request.until:
             return
         if decoded.stream in streams and when >= request.since:
-            yield LogEntry(decoded.stream, when, decoded.log.encode())
+            yield LogEntry(decoded.stream, when, decoded.log.encode(), decoded.attrs)
 
 
 def _nanoseconds(text: str) -> int:

@@ -16,15 +16,16 @@ _SMALLEST_BATCH = 512
 
 
 class LogWriter:
-    """Made from the `log` part of a plan: path, max_size (bytes; 0: no rotation), max_file, driver.
+    """Made from the `log` part of a plan: path, max_size (bytes; 0: no rotation), max_file, driver, attributes (JSON).
 
-    `batch` is how much output to take at once.
+    `batch` is how much output to take at once; `attributes` are for each entry.
     """
 
     def __init__(self, log: dict[str, int | str]) -> None:
         self._path = str(log["path"]) if log["driver"] == "json-file" else ""
         self._max_size = int(log["max_size"])
         self._max_file = int(log["max_file"])
+        self.attributes = str(log["attributes"]).encode()
         self.batch = min(BATCH, max(_SMALLEST_BATCH, self._max_size // 8)) if self._max_size else BATCH
         self._open()
 

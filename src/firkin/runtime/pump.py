@@ -83,7 +83,7 @@ class Stream:
         data = self._journal.peek()
         if self._output.log.is_open:
             pieces, held = split(self._held + data, last)
-            self._output.log.append(encode(pieces, self._name, when))
+            self._output.log.append(encode(pieces, self._name, when, self._output.log.attributes))
             self._hold(held)
         self._journal.drain()
         if not last:

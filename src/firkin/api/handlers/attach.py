@@ -69,9 +69,9 @@ async def logs_(call: Call) -> web.StreamResponse:
     record = listing.find(call.engine, call.params["id"])
     entries = await logs.read(call.engine, record.id, request)
     response = await call.stream(streams.media_type(call.dialect, record.config.tty))
-    stamped, tty = call.flag("timestamps"), record.config.tty
-    details = (logs.details(record) + " ").encode() if call.flag("details") else b""
+    stamped, detailed, tty = call.flag("timestamps"), call.flag("details"), record.config.tty
     async for entry in entries:
+        details = (logs.details(entry) + " ").encode() if detailed else b""
         data = (_stamp(entry) if stamped else b"") + details + entry.data
         await response.write(data if tty else streams.frame(_NUMBER[entry.stream], data))
     return response
