@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable
 
+from firkin.engine.bounded import thinking
 from firkin.errors import Invalid
 from firkin.ids import short_id
 from firkin.model import Container, LogConfig
@@ -56,7 +57,8 @@ def attributes(record: Container) -> str:
     """What each line of the log is to carry, as JSON; "" for nothing."""
     options = record.host.log_config.config
     env = dict(entry.split("=", 1) for entry in record.config.env if "=" in entry)
-    found = {**_chosen(record.config.labels, options, "labels"), **_chosen(env, options, "env")}
+    with thinking("apply log options"):
+        found = {**_chosen(record.config.labels, options, "labels"), **_chosen(env, options, "env")}
     if tag := options.get("tag"):
         found["tag"] = _FIELD.sub(lambda match: _FIELDS[match[1]](record), tag)
     text = json.dumps(found, sort_keys=True, ensure_ascii=False, separators=(",", ":")) if found else ""
