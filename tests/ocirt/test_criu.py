@@ -301,6 +301,25 @@ def test_what_was_hidden_and_read_only_still_is(ours: Box) -> None:
     assert (set(before) - set(after), set(after) - set(before), len(after)) == (set(), set(), len(before))
 
 
+def test_a_view_of_its_groups(box: Box) -> None:
+    mount = {
+        "destination": "/sys/fs/cgroup",
+        "type": "cgroup",
+        "source": "cgroup",
+        "options": ["nosuid", "noexec", "nodev", "ro"],
+    }
+    box.bundle.config["mounts"].append(mount)
+    box.bundle.config["linux"]["namespaces"].append({"type": "cgroup"})
+    box.bundle.config["linux"]["resources"]["pids"] = {"limit": 40}
+    limit = "cat /sys/fs/cgroup/pids/pids.max 2>/dev/null || cat /sys/fs/cgroup/pids.max"
+    box.start("sleep 1000")
+    assert box.sh(limit) == "40\n"
+    box.checkpoint()
+    box.restore()
+    assert box.sh(limit) == "40\n"
+    assert box.sh("cat /proc/1/cgroup | head -n1").strip().endswith(":/")
+
+
 def test_a_joined_network(box: Box) -> None:
     """It is not restored but joined again."""
     with subprocess.Popen(["unshare", "-n", "sleep", "1000"]) as holder:
@@ -631,6 +650,16 @@ def test_a_destination_that_would_answer_for_another(ours: Box, place: Path, wri
     ours.nothing_is_left()
     ours.start("sleep 1000")
     assert f"mounts[{len(mounts) - 1}].destination" in ours.checkpoint(images="more", check=1)
+
+
+def test_a_link_of_the_image_to_such_a_destination(ours: Box, place: Path, writable: Path) -> None:
+    (writable / "a]:").mkdir()
+    (writable / "link").symlink_to("/a]:")
+    mount = {"destination": "/link", "type": "bind", "source": str(place), "options": ["rbind"]}
+    ours.bundle.config["mounts"].append(mount)
+    ours.start("sleep 1000")
+    assert "mounts: /link" in ours.checkpoint(check=1)
+    assert ours.state()["status"] == "running"
 
 
 def test_links_where_criu_would_write(ours: Box, place: Path) -> None:

@@ -46,8 +46,12 @@ def refuse_ambiguous(config: Config) -> None:
     named += [(f"linux.maskedPaths[{index}]", path) for index, path in enumerate(config.linux.masked_paths)]
     named += [(f"linux.devices[{index}].path", one.path) for index, one in enumerate(config.linux.devices)]
     for field, path in named:
-        if "]:" in path or any(ord(letter) < ord(" ") for letter in path):
-            raise Invalid(f"{field}: {path!r} cannot be named to CRIU")
+        _refuse(field, path)
+
+
+def _refuse(field: str, path: str) -> None:
+    if "]:" in path or any(ord(letter) < ord(" ") for letter in path):
+        raise Invalid(f"{field}: {path!r} cannot be named to CRIU")
 
 
 def to_dump(config: Config, record: Record) -> list[dict[str, str]]:
@@ -58,6 +62,8 @@ def to_dump(config: Config, record: Record) -> list[dict[str, str]]:
         found += [(_place(root, path, file=True), _NULL) for path in config.linux.masked_paths]
     finally:
         os.close(root)
+    for place, name in found:
+        _refuse(f"mounts: {name}, by links of the image", place)
     return [{"key": place, "val": name} for place, name in found if place]
 
 
