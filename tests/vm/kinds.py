@@ -79,7 +79,7 @@ PLAIN = Kind(
         "tests/network/test_names.py::test_garbage_and_floods_do_no_harm",
         "tests/runtime/test_launcher.py::test_a_start_in_progress_survives_the_keeper",
     ),
-    may_be_skipped=("needs linux-libc-dev", "controller here", "this kernel limits huge pages", "(CONFIG_MEM_SOFT_DIRTY)"),
+    may_be_skipped=("needs linux-libc-dev", "controller here", "this kernel limits huge pages"),
 )
 
 # systemd as the first process, which owns the groups; the engine's and the runtime's are below, or asked for by D-Bus.
