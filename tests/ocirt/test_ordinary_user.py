@@ -53,9 +53,10 @@ def home(busybox_root: Path) -> Iterator[Path]:
 def lab(home: Path) -> Iterator[Lab]:
     made = Lab()
     (made.dir / "passwd").write_text(Path("/etc/passwd").read_text() + f"ordinary:x:{UID}:{GID}::{home}:/bin/sh\n")
+    (made.dir / "group").write_text(Path("/etc/group").read_text() + f"ordinary:x:{GID}:\n")
     for name in ("subuid", "subgid"):
         (made.dir / name).write_text(f"ordinary:{FIRST}:{COUNT}\n")
-    for name in ("passwd", "subuid", "subgid"):
+    for name in ("passwd", "group", "subuid", "subgid"):
         if Path("/etc", name).exists():
             made.run("mount", "--bind", str(made.dir / name), f"/etc/{name}")
     yield made

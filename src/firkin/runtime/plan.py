@@ -119,7 +119,8 @@ def container_plan(config: Config, launch: Launch) -> Plan:
 
 def _tree(config: Config, launch: Launch) -> Iterator[Step]:
     yield from plan_files.root(config, launch.root, launch.staging, volatile=launch.volatile)
-    yield from plan_files.tree(config, launch.join_files, bind_devices=launch.bind_devices)
+    grouped = bool(launch.join_files or launch.hold)
+    yield from plan_files.tree(config, launch.join_files, grouped=grouped, bind_devices=launch.bind_devices)
 
 
 def _waits(parent: list[Step], made: list[Step], users: bool) -> str:

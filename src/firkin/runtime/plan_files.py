@@ -42,11 +42,12 @@ def root(config: Config, source: Overlay | str, staging: str, *, volatile: bool)
         yield "overlay", staging, list(source.lowers), source.upper, source.work, options
 
 
-def tree(config: Config, join_files: Sequence[str], *, bind_devices: bool = False) -> Iterator[Step]:
-    """Mounts in the configuration's order, /dev's nodes, and the working directory, which Docker makes if it is missing."""
+def tree(config: Config, join_files: Sequence[str], *, grouped: bool = True, bind_devices: bool = False) -> Iterator[Step]:
+    """Mounts in the configuration's order, /dev's nodes, and the working directory, which Docker makes if it is missing.
+    `grouped`: there is a group for it, which somebody else puts it into if there are no `join_files`."""
     for one in config.mounts:
         if one.type == "cgroup":
-            yield from _cgroups(one, config.linux.cgroups_path, join_files)
+            yield from _cgroups(one, config.linux, join_files, grouped)
         else:
             yield from _mount(one, config.linux.mount_label)
     yield from map(_shown, _devices(config)) if bind_devices else _devices(config)
@@ -145,13 +146,17 @@ def _target(one: Mount) -> str:
     return posixpath.normpath("/" + one.destination.lstrip("/"))
 
 
-def _cgroups(one: Mount, path: str, join_files: Sequence[str]) -> Iterator[Step]:
+def _cgroups(one: Mount, linux: Linux, join_files: Sequence[str], grouped: bool) -> Iterator[Step]:
     """Version 2: the file system, whose root is the container's group in a cgroup namespace. Version 1: a directory of
-    the hierarchies, each showing the container's own group only."""
+    the hierarchies, each showing the container's own group only; with neither a group nor a namespace, an empty one."""
     options = mount_options.parse(one.options)
+    if not grouped and not any(other.type == "cgroup" for other in linux.namespaces):
+        yield "cgroup-views", one.destination, options.set, [], []
+        return
     if all(file.endswith("/cgroup.procs") for file in join_files):
         yield "mount", "cgroup2", "cgroup", one.destination, options.set, [], "dir"
         return
+    path = linux.cgroups_path
     named = [(hierarchy(directory, path), directory) for directory in map(posixpath.dirname, join_files)]
     links = [(part, name) for name, _ in named if "," in name for part in name.split(",")]
     yield "cgroup-views", one.destination, options.set, named, links

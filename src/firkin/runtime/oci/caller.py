@@ -1,5 +1,5 @@
-"""Who calls: root, an ordinary user, or root of a user namespace in a user's name. Every command asks, so it is apart from
-what a container is made with.
+"""Who calls: root, an ordinary user, or root of a user namespace, in a user's name perhaps. Every command asks, so it is apart
+from what a container is made with.
 
 Source: runc rootless_linux.go.
 """
@@ -19,9 +19,17 @@ def is_ordinary() -> bool:
 
 
 def rootless(word: str) -> bool:
-    """What `--rootless` means: "auto" is true for who is no root, or root of a user namespace in an ordinary user's name."""
+    """What `--rootless` means: "auto" is true for whoever is not the machine's root."""
     if word == "auto":
-        return is_ordinary() or (process.in_user_namespace() and os.environ.get("USER", "root") not in ("", "root"))
+        return is_ordinary() or process.in_user_namespace()
     if word.lower() not in (*_TRUE, *_FALSE):
         raise Invalid(f'invalid value "{word}" for --rootless: want true, false or auto')
     return word.lower() in _TRUE
+
+
+def runtime_directory() -> str:
+    """$XDG_RUNTIME_DIR for whom it is an ordinary user's, else "". podman calls as root of a namespace, in its user's name."""
+    directory = os.environ.get("XDG_RUNTIME_DIR", "")
+    if directory and (is_ordinary() or (process.in_user_namespace() and os.environ.get("USER") != "root")):
+        return directory
+    return ""

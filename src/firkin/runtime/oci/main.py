@@ -137,10 +137,8 @@ def load(name: str) -> Any:
 
 
 def _default_root() -> str:
-    """Root of a user namespace is a user outside (podman's, without root), unless all there is takes him for root."""
-    directory = os.environ.get("XDG_RUNTIME_DIR", "")
-    user = os.geteuid() or (os.environ.get("USER") != "root" and process.in_user_namespace())
-    return f"{directory}/firkin-oci" if directory and user else DEFAULT_ROOT
+    directory = caller.runtime_directory()
+    return f"{directory}/firkin-oci" if directory else DEFAULT_ROOT
 
 
 def _overview() -> str:
