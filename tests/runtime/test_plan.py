@@ -134,6 +134,14 @@ def test_the_order_that_security_rests_on() -> None:
     assert last["stdio"] < first["pivot"]
 
 
+def test_a_label_of_files_is_for_the_root_too() -> None:
+    machine = msgspec.structs.replace(MACHINE, selinux=("u:r:p:s0", "u:r:f:s0"))
+    steps = child_steps(build(container(security_opt=("label=level:s0:c1,c2",)), machine))
+    overlay = next(step for step in steps if step[0] == "overlay")
+    shared_memory = next(step for step in steps if step[0] == "mount" and step[3] == "/dev/shm")
+    assert overlay[5] == ["context=u:r:f:s0:c1,c2"] and "context=u:r:f:s0:c1,c2" in shared_memory[5]
+
+
 def test_the_filter_comes_last_where_it_may() -> None:
     done = operations(child_steps(build(container(security_opt=("no-new-privileges",)))))
     assert done[-4:] == ["no-new-privileges", "identity", "seccomp", "exec"]

@@ -60,6 +60,12 @@ def _short(path: str, held: list[int]) -> str:
     return f"/proc/self/fd/{held[-1]}"
 
 
+def _quoted(option: str) -> str:
+    """A label's categories are separated as mount(2)'s options are."""
+    name, _, value = option.partition("=")
+    return f'{name}="{value}"' if "," in value else option
+
+
 def _attach_old_way(target: str, lowers: list[str], upper: str, work: str, options: list[str], complaint: str) -> int:
     """With mount(2). Leaves the working directory at `/`. If this fails too, `complaint` about the first try is the
     better explanation: a new kernel says in words what it refuses."""
@@ -68,7 +74,7 @@ def _attach_old_way(target: str, lowers: list[str], upper: str, work: str, optio
     layers.append("lowerdir=" + ":".join(str(fd) for fd in held[len(layers) :]))
     try:
         os.chdir("/proc/self/fd")
-        mount.mount("overlay", target, "overlay", 0, ",".join([*layers, *options]))
+        mount.mount("overlay", target, "overlay", 0, ",".join([*layers, *map(_quoted, options)]))
         os.chdir("/")
         return os.open(target, _OPEN_DIRECTORY)
     except OSError as error:
