@@ -15,7 +15,7 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Kind:
-    """`runs`: the files of each pytest, all of which run side by side (three at most). `apart`: tests that are left out, since
+    """`runs`: the files of each pytest, all of which run side by side (one a processor; three at most). `apart`: tests that are left out, since
     they measure time, and time is not the same for an emulated processor. `may_be_skipped`: how the reasons end that a test
     may be skipped for; the machine is ours, and has all the rest."""
 
@@ -52,12 +52,11 @@ PLAIN = Kind(
     append="apparmor=1 security=apparmor",
     packages="apparmor nftables iproute2 runc crun criu tini strace uidmap passt slirp4netns",
     runs=(
-        (*_inside("plain"), "tests/e2e/test_life.py"),
         (
-            "tests/runtime/test_userns_kernel.py",
-            "tests/e2e/userns/test_userns.py",
+            *_inside("plain"),
+            "tests/e2e/test_life.py",
             "tests/e2e/test_rootless_cgroups.py",
-            "tests/ocirt/test_resources.py",
+            "tests/e2e/userns/test_userns.py",
             *_there("tests/ocirt/test_criu.py"),
         ),
         (
@@ -68,6 +67,8 @@ PLAIN = Kind(
             "tests/runtime/test_plan_kernel.py",
             "tests/runtime/test_spawn.py",
             "tests/runtime/test_launcher.py",
+            "tests/runtime/test_userns_kernel.py",
+            "tests/ocirt/test_resources.py",
             "tests/network/test_reach.py",
             "tests/network/test_networks.py",
             "tests/network/test_rules.py",
