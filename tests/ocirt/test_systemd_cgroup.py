@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +77,15 @@ def systemctl(*words: str, check: bool = True) -> str:
     return subprocess.run(["systemctl", *words], check=check, capture_output=True, text=True, timeout=PATIENCE).stdout
 
 
-def shown(unit: str, *names: str, manager: str = "--system") -> dict[str, str]:
-    text = systemctl(manager, "show", unit, "--property=" + ",".join(names))
+def shown(unit: str, *names: str, as_user: Sequence[str] = ()) -> dict[str, str]:
+    """`as_user`: the words that make it the user's own manager who is asked."""
+    argv = [*as_user, "systemctl", "--user" if as_user else "--system", "show", unit, "--property=" + ",".join(names)]
+    text = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
     return dict(line.split("=", 1) for line in text.splitlines())
 
 
-def nothing_is_left(unit: str, manager: str = "--system") -> bool:
-    state = shown(unit, "LoadState", "ActiveState", manager=manager)
+def nothing_is_left(unit: str, as_user: Sequence[str] = ()) -> bool:
+    state = shown(unit, "LoadState", "ActiveState", as_user=as_user)
     return state == {"LoadState": "not-found", "ActiveState": "inactive"} and cgroups_called(unit) == []
 
 
@@ -349,27 +351,29 @@ def test_restore_says_that_it_cannot(oci: Systemd, bundle: Bundle) -> None:
 Podman = Callable[..., str]
 
 
-def life_under_podman(podman: Podman, rootfs: Path, manager: str, above: str) -> None:
+def life_under_podman(podman: Podman, rootfs: Path, above: str, as_user: Sequence[str] = ()) -> None:
     container = podman(
         "run", "-d", "--network=none", "--memory=64m", "--pids-limit=33", "--rootfs", str(rootfs), "sleep", "1000"
     ).split()[-1]
     unit = f"libpod-{container}.scope"
-    group = {"ControlGroup": f"{above}/{unit}", "MemoryMax" if UNIFIED else "MemoryLimit": str(64 * M), "TasksMax": "33"}
-    assert shown(unit, *group, manager=manager) == group
-    assert shown(unit, "Description", manager=manager)["Description"].startswith("firkin-oci")
-    pid = int(podman("inspect", "-f", "{{.State.Pid}}", container))
-    assert groups_of(pid)["" if UNIFIED else "name=systemd"] == f"{above}/{unit}"
-    podman("exec", "-d", container, "sleep", "1000")
-    wait_until(lambda: limit(pid, "pids", "pids.current", "pids.current") == "2", PATIENCE)
-    podman("pause", container)
-    podman("unpause", container)
-    podman("update", "--memory=128m", container)
-    assert limit(pid, "memory", "memory.limit_in_bytes", "memory.max") == str(128 * M)
-    podman("rm", "--force", "--time=0", container)
-    wait_until(lambda: nothing_is_left(unit, manager), PATIENCE)
+    try:
+        assert shown(unit, "Description", as_user=as_user)["Description"].startswith("firkin-oci")
+        group = {"ControlGroup": f"{above}/{unit}", "MemoryMax" if UNIFIED else "MemoryLimit": str(64 * M), "TasksMax": "33"}
+        assert shown(unit, *group, as_user=as_user) == group
+        pid = int(podman("inspect", "-f", "{{.State.Pid}}", container))
+        assert groups_of(pid)["" if UNIFIED else "name=systemd"] == f"{above}/{unit}"
+        podman("exec", "-d", container, "sleep", "1000")
+        wait_until(lambda: limit(pid, "pids", "pids.current", "pids.current") == "2", PATIENCE)
+        podman("pause", container)
+        podman("unpause", container)
+        podman("update", "--memory=128m", container)
+        assert limit(pid, "memory", "memory.limit_in_bytes", "memory.max") == str(128 * M)
+    finally:
+        podman("rm", "--force", "--time=0", container)
+    wait_until(lambda: nothing_is_left(unit, as_user), PATIENCE)
 
 
-def podman_of(directory: Path, before: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Podman:
+def podman_of(directory: Path, as_user: Sequence[str] = ()) -> Podman:
     if not shutil.which("podman"):
         pytest.skip("podman is not installed")
 
@@ -378,12 +382,11 @@ def podman_of(directory: Path, before: tuple[str, ...] = (), env: dict[str, str]
         places = ("--root", f"{directory}/storage", "--runroot", f"{directory}/run", "--tmpdir", f"{directory}/tmp")
         with (directory / "out").open("w+") as out, (directory / "err").open("w+") as err:  # conmon would keep a pipe open
             done = subprocess.run(
-                [*before, "podman", *flags, *places, *words],
+                [*as_user, "podman", *flags, *places, *words],
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env=env,
                 timeout=PATIENCE,
             )
             assert done.returncode == 0, f"podman {words}: {(directory / 'err').read_text()}"
@@ -393,7 +396,7 @@ def podman_of(directory: Path, before: tuple[str, ...] = (), env: dict[str, str]
 
 
 def test_podman(tmp_path: Path, rootfs: Path) -> None:
-    life_under_podman(podman_of(tmp_path), rootfs, "--system", "/machine.slice")
+    life_under_podman(podman_of(tmp_path), rootfs, "/machine.slice")
 
 
 def test_podman_without_root(tmp_path: Path, rootfs: Path) -> None:
@@ -403,10 +406,8 @@ def test_podman_without_root(tmp_path: Path, rootfs: Path) -> None:
     user = next((one for one in pwd.getpwall() if one.pw_uid >= 1000 and has_ids(one.pw_name)), None)
     if not user or not shutil.which("newuidmap"):
         pytest.skip("there is no ordinary user here who has subordinate ids")
-    if (
-        systemctl("start", f"user@{user.pw_uid}.service", check=False)
-        or not (Path(f"/run/user/{user.pw_uid}") / "systemd/private").exists()
-    ):
+    systemctl("start", f"user@{user.pw_uid}.service", check=False)
+    if not Path(f"/run/user/{user.pw_uid}/systemd/private").exists():
         pytest.skip("the user has no systemd of his own here")
     home = tmp_path / "home"
     home.mkdir()
@@ -415,11 +416,10 @@ def test_podman_without_root(tmp_path: Path, rootfs: Path) -> None:
     for above in [*tmp_path.parents][:-2]:  # pytest's own directories are root's alone
         above.chmod(above.stat().st_mode | 0o011)
     tmp_path.chmod(0o755)
-    env = {"PATH": os.environ["PATH"], "HOME": str(home), "XDG_RUNTIME_DIR": f"/run/user/{user.pw_uid}"}
-    as_user = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
-    above = f"/user.slice/user-{user.pw_uid}.slice/user@{user.pw_uid}.service"
-    podman = podman_of(home, as_user, env)
-    life_under_podman(podman, home / "rootfs", f"--machine={user.pw_name}@.host", above + "/user.slice")
+    env = [f"HOME={home}", f"XDG_RUNTIME_DIR=/run/user/{user.pw_uid}"]
+    as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "env", "--unset=USER", *env]
+    above = f"/user.slice/user-{user.pw_uid}.slice/user@{user.pw_uid}.service/user.slice"
+    life_under_podman(podman_of(home, as_user), home / "rootfs", above, as_user)
 
 
 def has_ids(name: str) -> bool:
