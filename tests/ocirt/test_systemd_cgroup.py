@@ -226,18 +226,29 @@ def test_a_unit_that_is_there_is_not_touched(oci: Systemd, bundle: Bundle, unit:
     assert shown(unit, "ActiveState") == {"ActiveState": "active"}
 
 
-def test_a_failed_unit_is_cleared_away(runtime: Systemd, bundle: Bundle, unit: str) -> None:
-    """By `delete`, and by the next container of that name."""
-    bundle.config["annotations"] = {
-        "org.systemd.property.RuntimeMaxSec": "3", "org.systemd.property.TimeoutStopSec": "1", "org.systemd.property.CollectMode": "'inactive'",
-    }  # fmt: skip
+def run_until_failed(runtime: Systemd, bundle: Bundle, unit: str) -> None:
+    """A scope fails whose time is over."""
+    prefix = "org.systemd.property."
+    limits = {prefix + "RuntimeMaxSec": "3", prefix + "TimeoutStopSec": "1", prefix + "CollectMode": "'inactive'"}
+    bundle.config["annotations"] = limits
     runtime.run(bundle, "-d")
     wait_until(lambda: shown(unit, "ActiveState")["ActiveState"] == "failed", PATIENCE)
     wait_until(lambda: runtime.state()["status"] == "stopped", PATIENCE)
-    runtime.run(bundle, "-d", name="again")
-    assert shown(unit, "ActiveState")["ActiveState"] in ("active", "failed")  # the second one's time may be over by now
-    runtime.call("delete", "--force", "again")
-    runtime.call("delete", "--force", "box")
+
+
+def test_a_failed_unit_is_cleared_away(runtime: Systemd, bundle: Bundle, unit: str) -> None:
+    run_until_failed(runtime, bundle, unit)
+    runtime.call("delete", "box")
+    assert nothing_is_left(unit)
+
+
+def test_a_failed_unit_gives_way_to_the_next_of_its_name(oci: Systemd, bundle: Bundle, unit: str) -> None:
+    """Debian's runc 1.1.5 does not have it so."""
+    run_until_failed(oci, bundle, unit)
+    bundle.config["annotations"] = {}
+    oci.run(bundle, "-d", name="again")
+    assert shown(unit, "ActiveState") == {"ActiveState": "active"}
+    oci.call("delete", "--force", "again")
     assert nothing_is_left(unit)
 
 
