@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pwd
@@ -23,6 +24,7 @@ GROUPS = Path("/sys/fs/cgroup")
 UNIFIED = (GROUPS / "cgroup.controllers").exists()
 PATIENCE = 120.0  # seconds: of a machine that may be emulated
 SLICE = "firkin-test.slice"
+NUMBERS = itertools.count(1)
 PREFIXES = {"firkin-oci": "firkin", "runc": "runc"}
 
 pytestmark = [
@@ -66,8 +68,8 @@ def oci(tmp_path: Path) -> Iterator[Systemd]:
 
 @pytest.fixture
 def unit(bundle: Bundle) -> str:
-    """Of a bundle whose program waits."""
-    name = f"box{os.getpid()}"
+    """Of a bundle whose program waits. No other test's, which may have left one."""
+    name = f"box{os.getpid()}n{next(NUMBERS)}"
     bundle.config["linux"]["cgroupsPath"] = f"{SLICE}:test:{name}"
     bundle.sh("exec sleep 1000")
     return f"test-{name}.scope"
