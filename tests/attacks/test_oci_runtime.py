@@ -91,24 +91,31 @@ def test_a_command_that_enters_a_container_cannot_be_looked_into(tmp_path: Path)
         assert group_shown(naive.pid) == 54321
         naive.kill()
     (tmp_path / "rootfs/bin").mkdir(parents=True)
-    shutil.copy("/bin/busybox", tmp_path / "rootfs/bin/sh")
+    for name in ("sh", "sleep"):
+        shutil.copy("/bin/busybox", tmp_path / "rootfs/bin" / name)
     subprocess.run([RUNTIME, "spec"], cwd=tmp_path, check=True)
     config = json.loads((tmp_path / "config.json").read_text())
     script = f"stat -c %g /proc/$PPID/status >> {tmp_path}/seen"
     hook = {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"]}
     config["hooks"] = {kind: [hook] for kind in ("createRuntime", "createContainer", "poststart", "poststop")}
-    config["process"] |= {"terminal": False, "args": ["sh", "-c", "while :; do read -t 1 line; done"]}
+    config["process"] |= {"terminal": False, "args": ["sleep", "1000"]}
     (tmp_path / "config.json").write_text(json.dumps(config))
     runtime = [*other, RUNTIME, "--root", str(tmp_path / "root")]
-    options = {"cwd": tmp_path, "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "timeout": 60}
-    for words in (["create", "seen"], ["start", "seen"]):
-        subprocess.run([*runtime, *words], check=True, **options)
-    options.pop("timeout")
-    with subprocess.Popen([*runtime, "exec", "seen", "sh", "-c", "echo in; read line"], **{**options, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE}) as added:  # fmt: skip
-        assert added.stdout and added.stdout.readline() == b"in\n"
-        assert group_shown(added.pid) == 0
-        added.communicate(b"\n", timeout=60)
-    subprocess.run([*runtime, "delete", "--force", "seen"], check=True, timeout=60, **options)
+
+    def call(*words: str) -> None:
+        silent = subprocess.DEVNULL
+        subprocess.run([*runtime, *words], check=True, cwd=tmp_path, stdin=silent, stdout=silent, timeout=60)
+
+    call("create", "seen")
+    try:
+        call("start", "seen")
+        within, pipe = [*runtime, "exec", "seen", "sh", "-c", "echo in; read line"], subprocess.PIPE
+        with subprocess.Popen(within, cwd=tmp_path, stdin=pipe, stdout=pipe) as added:
+            assert added.stdout and added.stdout.readline() == b"in\n"
+            assert group_shown(added.pid) == 0
+            added.communicate(b"\n", timeout=60)
+    finally:
+        call("delete", "--force", "seen")
     assert (tmp_path / "seen").read_text().split() == ["0"] * 4
 
 
