@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -43,10 +45,14 @@ def podman(request: pytest.FixtureRequest, lab: Lab, home: Path, tmp_path: Path)
         assert done.returncode == check, (tmp_path / "err").read_text()
         return (tmp_path / "out").read_text()
 
-    call("import", f"{place}/busybox.tar", "box")
-    yield call
-    call("rm", "--force", "--all", "--time", "0")
-    shutil.rmtree(place, ignore_errors=True)
+    try:
+        call("import", f"{place}/busybox.tar", "box")
+        yield call
+        call("rm", "--force", "--all", "--time", "0")
+    finally:
+        for file in place.rglob("pause.pid"):  # a process of podman's that keeps its user namespace
+            os.kill(int(file.read_text()), signal.SIGKILL)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def test_it_runs_containers(podman: Call) -> None:
