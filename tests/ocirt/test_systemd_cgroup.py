@@ -9,7 +9,6 @@ import pwd
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -266,26 +265,6 @@ def test_a_limit_that_cannot_be_set_leaves_nothing(runtime: Systemd, bundle: Bun
     assert runtime.run(bundle, check=1).stderr
     assert runtime.ids() == []
     wait_until(lambda: nothing_is_left(unit), PATIENCE)
-
-
-def test_a_command_that_is_killed_leaves_no_unit(oci: Systemd, bundle: Bundle, unit: str) -> None:
-    """However far it has got: the child it holds ends with it, and the unit with that."""
-    start = time.monotonic()
-    oci.create(bundle)
-    whole = time.monotonic() - start
-    oci.call("delete", "--force", "box")
-    argv = oci.argv("create", "--bundle", str(bundle.path), "box")
-    for eighth in range(1, 8):
-        with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as command:
-            try:
-                command.wait(whole * eighth / 8)
-            except subprocess.TimeoutExpired:
-                command.kill()
-        oci.call("delete", "--force", "box")  # as its caller does then
-        # Groups of version 1 that systemd does not know of are left to the next container of that name.
-        wait_until(
-            lambda: nothing_is_left(unit) if UNIFIED else shown(unit, "ActiveState")["ActiveState"] == "inactive", PATIENCE
-        )
 
 
 def test_life_in_a_scope(runtime: Systemd, bundle: Bundle, unit: str) -> None:
