@@ -75,6 +75,9 @@ class Place:
     def admit(self, pid: int) -> None:
         """The container's first process is there. It joins by itself, as one of its steps."""
 
+    def release(self) -> None:
+        """The record says where it is: it may go on, if it was held."""
+
     def give_back(self) -> None:
         if not self.existed:
             self.cgroups.remove(self.path)

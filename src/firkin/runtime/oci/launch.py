@@ -48,6 +48,7 @@ def launch(context: Context, bundled: Bundle, streams: Streams, *, gated: bool) 
         if gated:
             record = record.replace(steps=tuple(child.operations()))
         directory.save(record)
+        place.release()
         _follow(child, bundled.config, record)
         if gated:
             os.rename(directory.file(GATE_UNREADY), directory.file(GATE))

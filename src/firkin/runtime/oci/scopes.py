@@ -51,7 +51,7 @@ class Scope(groups.Place):
         return self.cgroups.join_files_to_be(self.path, self._settings)
 
     def admit(self, pid: int) -> None:
-        """Make the unit around it, and let it go. Nothing is left when that fails."""
+        """Make the unit around it. Nothing is left when that fails."""
         limits = unit_properties.of_settings(self._settings)
         if not self.cgroups.unified:
             limits += unit_devices.of_rules(self._rules)
@@ -62,10 +62,12 @@ class Scope(groups.Place):
         try:
             _check_membership(pid, self.path)
             groups.refuse_missing(self.cgroups.complete(self.path, self._settings, self._rules), self._settings)
-            self.hold.release()
         except BaseException:
             self.give_back()
             raise
+
+    def release(self) -> None:
+        self.hold.release()
 
     def give_back(self) -> None:
         self._manager.stop(self.unit)
