@@ -66,7 +66,8 @@ def test_containers_are_in_groups_of_their_own(engine: Homestead, group: Path) -
     procs = group / "firkin" / record["Id"] / "cgroup.procs"
     assert procs.read_text().split() == [str(record["State"]["Pid"])]
     info = json.loads(engine.firkin("info", "--format", "json").stdout)
-    assert (info["CgroupDriver"], info["CgroupVersion"], info["Warnings"]) == ("cgroupfs", "2", None)
+    assert (info["CgroupDriver"], info["CgroupVersion"]) == ("cgroupfs", "2")
+    assert not any("without cgroups" in text for text in info["Warnings"] or ())  # of controllers, there may be few
     view = engine.firkin("exec", "one", "sh", "-c", "cat /proc/self/cgroup; cat /sys/fs/cgroup/cgroup.procs").stdout.split()
     assert [line for line in view if line.startswith("0::")] == ["0::/"] and "1" in view
     engine.firkin("rm", "-f", "one")
