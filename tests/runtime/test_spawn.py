@@ -137,7 +137,9 @@ def test_nothing_is_inherited(tmp_path: Path) -> None:
     try:
         script = "ls /proc/self/fd | tr '\\n' ' '; grep -E 'Sig(Ign|Blk|Cgt)' /proc/self/status; umask"
         command = ["/bin/busybox", "sh", "-c", script]
-        code, outcome = spawn_here(plan([("stdio", "null", "out", "out"), ("exec", command, ["PATH=/bin"])]), out=writing)
+        code, outcome = spawn_here(
+            plan([("stdio", "null", "out", "out"), ("close-fds",), ("exec", command, ["PATH=/bin"])]), out=writing
+        )
     finally:
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
         signal.signal(signal.SIGUSR2, signal.SIG_DFL)

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.vm.kinds import Kind
-from tests.vm.lanes import Lanes
+from tests.vm.lanes import LANES, Lanes
 
 collect_ignore = [] if os.environ.get("FIRKIN_VM") else ["inside"]
 _HERE = Path(__file__).parent
-LANES = pytest.StashKey[Lanes]()
 
 
 def _kind(item: pytest.Item) -> Kind | None:

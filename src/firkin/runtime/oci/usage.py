@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firkin.linux.cgroup import Cgroups
 
+_LARGEST = (1 << 64) - 1
 _TICK = 10_000_000  # ns: cpuacct.stat counts hundredths of a second
 _BLKIO = {
     "ioServiceBytesRecursive": ("blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_service_bytes"),
@@ -39,6 +40,11 @@ def _limit(cgroups: Cgroups, path: str, controller: str, name: str) -> dict[str,
     """Absent when there is none."""
     number = _number(cgroups, path, controller, name)
     return {"limit": number} if number else {}
+
+
+def _most(cgroups: Cgroups, path: str, name: str) -> dict[str, int]:
+    """Of memory, "max" is the largest number there is, as version 1 has it."""
+    return {"limit": _LARGEST} if cgroups.read(path, "memory", name).strip() == "max" else _limit(cgroups, path, "memory", name)
 
 
 def _cpu_v1(cgroups: Cgroups, path: str) -> dict[str, object]:
@@ -81,7 +87,7 @@ def _entry(cgroups: Cgroups, path: str, prefix: str) -> dict[str, int]:
 def _memory_v2(cgroups: Cgroups, path: str) -> dict[str, object]:
     raw = cgroups.table(path, "memory", "memory.stat")
     entries = {
-        word: {"usage": _number(cgroups, path, "memory", used), **_limit(cgroups, path, "memory", most)}
+        word: {"usage": _number(cgroups, path, "memory", used), **_most(cgroups, path, most)}
         for word, used, most in (("usage", "memory.current", "memory.max"), ("swap", "memory.swap.current", "memory.swap.max"))
     }
     return {"cache": raw.get("file", 0), **entries, "raw": raw}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import posixpath
+from contextlib import contextmanager
 
 from firkin.errors import Conflict, Invalid, Unsupported
 from firkin.oci import json_text
 from firkin.runtime.oci import criu, criu_options, criu_outside, criu_wire, destroy, flags
-from firkin.runtime.oci.record import PAUSED, RUNNING, Directory, write
+from firkin.runtime.oci.record import PAUSED, RUNNING, Directory, frozen, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from firkin.oci.runtime_config import Config
@@ -46,11 +48,26 @@ def main(context: Context) -> int:
     wanted = {**criu_options.common(options, config), **_memory(options, work.images), **_who(config, record)}
     if verb == criu_wire.DUMP:
         wanted |= _whole(options, config, record, work.images)
-    criu.Criu(context, verb, work).ask(wanted, lambda reached, pid, descriptors: _tell(options, reached))
+    with _movable(record):
+        criu.Criu(context, verb, work).ask(wanted, lambda reached, pid, descriptors: _tell(options, reached))
     if verb == criu_wire.DUMP and not options.on("leave-running"):
         destroy.end(record)
         destroy.remove(directory, record, context.log)
     return 0
+
+
+@contextmanager
+def _movable(record: Record) -> Iterator[None]:
+    """CRIU has processes run code of its own. Out of a version 1 freezer it lets them for that; a paused group of version 2 is
+    let go here, for CRIU to hold still again."""
+    paused = record.cgroups.version("freezer") == 2 and frozen(record)
+    if paused:
+        record.cgroups.thaw(record.cgroup_path)
+    try:
+        yield
+    finally:
+        if paused and record.cgroups.processes(record.cgroup_path):
+            record.cgroups.freeze(record.cgroup_path)
 
 
 def _demand(context: Context, verb: int, work: criu_options.Work) -> None:
