@@ -7,6 +7,8 @@ Source: runc docs/systemd.md; systemd.slice(5), systemd.scope(5); systemd docs/C
 
 from __future__ import annotations
 
+import os
+
 from firkin.errors import Internal, Invalid, Unsupported
 from firkin.linux import systemd
 from firkin.linux.cgroup import Cgroups
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from firkin.runtime.cgroup_settings import DeviceRule, Setting
 
 _SUFFIX = ".slice"
+_SIGKILL = 9
 _ACCOUNTS = ("MemoryAccounting", "CPUAccounting", "TasksAccounting")
 
 
@@ -63,6 +66,7 @@ class Scope(groups.Place):
             _check_membership(pid, self.path)
             groups.refuse_missing(self.cgroups.complete(self.path, self._settings, self._rules), self._settings)
         except BaseException:
+            os.kill(pid, _SIGKILL)  # as the first of a pid namespace it takes no other signal, and systemd would try one first
             self.give_back()
             raise
 
