@@ -36,6 +36,7 @@ def engine(lab: Lab) -> Engine:
     engine = Engine(lab, "bad", "--config-file", str(config)).start()
     engine.firkin("import", str(busybox_tar(lab.dir)), IMAGE)
     engine.docker("run", "--rm", IMAGE, "true")
+    wait_until(lambda: not os.listdir(engine.dir / "data/containers"))  # of which nobody who waits for the client need know
     return engine
 
 
