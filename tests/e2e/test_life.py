@@ -102,14 +102,15 @@ def test_a_container_with_rm_restarts_with_its_files(client) -> None:
 
 
 def test_links_are_variables_and_survive_a_renaming(client, sleeper: str) -> None:
+    # A name that no container's id can contain, which stands in /etc/hosts, too.
     made = client(
-        "run", "--name", "linked", "--link", f"{sleeper}:db", IMAGE, "sh", "-c", "echo $DB_NAME; grep -c db /etc/hosts"
+        "run", "--name", "linked", "--link", f"{sleeper}:store", IMAGE, "sh", "-c", "echo $STORE_NAME; grep -c store /etc/hosts"
     )
-    assert made.stdout == "/linked/db\n1\n"
+    assert made.stdout == "/linked/store\n1\n"
     client("rename", sleeper, "another")
-    assert json.loads(client("inspect", "linked").stdout)[0]["HostConfig"]["Links"] == ["/another:/linked/db"]
+    assert json.loads(client("inspect", "linked").stdout)[0]["HostConfig"]["Links"] == ["/another:/linked/store"]
     client("rename", "another", sleeper)
-    client("rm", "--link", "linked/db")
+    client("rm", "--link", "linked/store")
     assert client("start", "-a", "linked", check=False).stdout == "\n0\n"
     client("rm", "linked")
     assert "could not get container for nobody" in client("create", "--link", "nobody", IMAGE, "true", check=False).stderr
