@@ -15,9 +15,9 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Kind:
-    """`runs`: the files of each pytest, all of which run side by side (one a processor; three at most). `apart`: tests that are left out, since
-    they measure time, and time is not the same for an emulated processor. `may_be_skipped`: how the reasons end that a test
-    may be skipped for; the machine is ours, and has all the rest."""
+    """`runs`: the files of each pytest, all of which run side by side (one a processor; three at most). `apart`: tests that are
+    left out: they measure time, which is not the same for an emulated processor, or take long and are the same on any kernel.
+    `may_be_skipped`: how the reasons end that a test may be skipped for; the machine is ours, and has all the rest."""
 
     name: str
     append: str
@@ -54,7 +54,6 @@ PLAIN = Kind(
     runs=(
         (
             *_inside("plain"),
-            "tests/e2e/test_life.py",
             "tests/e2e/test_rootless_cgroups.py",
             "tests/e2e/userns/test_userns.py",
             *_there("tests/ocirt/test_criu.py"),
@@ -68,7 +67,7 @@ PLAIN = Kind(
             "tests/runtime/test_spawn.py",
             "tests/runtime/test_launcher.py",
             "tests/runtime/test_userns_kernel.py",
-            "tests/ocirt/test_resources.py",
+            "tests/e2e/test_life.py",
             "tests/network/test_reach.py",
             "tests/network/test_networks.py",
             "tests/network/test_rules.py",
@@ -77,10 +76,11 @@ PLAIN = Kind(
     ),
     apart=(
         "tests/linux/test_netlink.py::test_a_first_packet_is_not_lost",
+        "tests/runtime/test_plan_kernel.py::test_a_failure_names_its_step",
         "tests/network/test_names.py::test_garbage_and_floods_do_no_harm",
         "tests/runtime/test_launcher.py::test_a_start_in_progress_survives_the_keeper",
     ),
-    may_be_skipped=("needs linux-libc-dev", "controller here", "this kernel limits huge pages"),
+    may_be_skipped=("needs linux-libc-dev",),
 )
 
 # systemd as the first process, which owns the groups; the engine's and the runtime's are below, or asked for by D-Bus.
