@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.lab import SLOWNESS
+
 from firkin.paths import Layout
 from firkin.runtime.client import Shepherds, Spawned
 
@@ -143,7 +145,7 @@ def plan(
 
 async def eventually(condition: Any, seconds: float = 10) -> None:
     """Until the condition holds, or the test has failed."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(seconds * SLOWNESS):
         while not condition():  # noqa: ASYNC110 nobody tells
             await asyncio.sleep(0.002)
 

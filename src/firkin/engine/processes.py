@@ -15,26 +15,37 @@ from firkin.engine.engine import Engine
 from firkin.engine.table import Live
 
 _PARENT, _SESSION, _STARTED = 1, 3, 19  # among the fields of /proc/PID/stat, counted from the state
+_ROUNDS = 20  # of looking for what was forked while we looked
 Row = tuple[int, int, int]  # parent, session, time of its start
 
 
 async def pids(engine: Engine, live: Live) -> set[int]:
-    if engine.machine.cgroups:
-        return set(await asyncio.to_thread(engine.cgroups.processes, live.cgroup))
-    return await asyncio.to_thread(_in_namespace_of, live.pid)
+    return await asyncio.to_thread(_members, engine, live)
 
 
 async def kill_descent(engine: Engine, live: Live, leader: int) -> bool:
     """SIGKILL to a session's leader, whoever is in its session, and their children; whether there was anybody. Who has left
     both, by setsid(2) and a parent that ended, is the container's like any daemon of its own."""
-    return await asyncio.to_thread(_kill_descent, await pids(engine, live), leader)
+    return await asyncio.to_thread(_kill_descent, engine, live, leader)
 
 
-def _kill_descent(members: set[int], leader: int) -> bool:
-    table = {pid: row for pid in members if (row := _row(pid))}
-    doomed = descent(table, leader)
-    for pid in doomed:
-        _kill(pid, table[pid])
+def _members(engine: Engine, live: Live) -> set[int]:
+    return set(engine.cgroups.processes(live.cgroup)) if engine.machine.cgroups else _in_namespace_of(live.pid)
+
+
+def _kill_descent(engine: Engine, live: Live, leader: int) -> bool:
+    """All are stopped before any is killed: who is killed while it forks leaves a child that is nobody's."""
+    doomed: dict[int, Row] = {}
+    for _ in range(_ROUNDS):
+        table = {pid: row for pid in _members(engine, live) if (row := _row(pid))}
+        more = {pid: table[pid] for pid in descent(table, leader) if pid not in doomed}
+        if not more:
+            break
+        doomed |= more
+        for pid, row in more.items():
+            _send(pid, row, signal.SIGSTOP)
+    for pid, row in doomed.items():
+        _send(pid, row, signal.SIGKILL)
     return bool(doomed)
 
 
@@ -46,12 +57,13 @@ def descent(table: dict[int, Row], leader: int) -> set[int]:
     return doomed
 
 
-def _kill(pid: int, row: Row) -> None:
+def _send(pid: int, row: Row, number: signal.Signals) -> None:
+    """It may have another parent or session by now; when it was started tells whether it is the same."""
     with contextlib.suppress(ProcessLookupError):
         pidfd = os.pidfd_open(pid)
         try:
-            if _row(pid) == row:
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            if (now := _row(pid)) and now[-1] == row[-1]:
+                signal.pidfd_send_signal(pidfd, number)
         finally:
             os.close(pidfd)
 
