@@ -84,11 +84,11 @@ def _only_the_image_is_not_found() -> Iterator[None]:
 
 async def _find_image(engine: Engine, request: CreateRequest) -> Image:
     try:
-        await engine.images.find(request.config.image)
+        image = await engine.images.find(request.config.image)
     except NotFound:
         reference = parse_reference(request.config.image).with_default_tag()
         raise NotFound(f"No such image: {reference.familiar}") from None
-    return engine.images.resolve(request.config.image, request.platform)
+    return engine.images.resolve(request.config.image, request.platform) if request.platform else image
 
 
 def _take_name(engine: Engine, asked: str, container_id: str) -> str:

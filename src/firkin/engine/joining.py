@@ -20,18 +20,20 @@ from firkin.model import HostConfig
 
 def open_network(live: Live) -> int:
     """The network namespace of a container, the caller's to close. Raises `Conflict` when it has ended."""
-    with ExitStack() as closing:
-        opened = _open(f"/proc/{live.pid}/ns/net", closing)
-        if has_ended(live.pidfd):
-            raise Conflict("enter the network of a container: it has ended")
-        closing.pop_all()
+    opened = _open(f"/proc/{live.pid}/ns/net")
+    if has_ended(live.pidfd):
+        os.close(opened)
+        raise Conflict("enter the network of a container: it has ended")
     return opened
 
 
 def open_joined(engine: Engine, host: HostConfig, paths: Mapping[str, str], closing: ExitStack) -> dict[str, int]:
     """Descriptors of the namespaces at `paths` (by the plan's names for them), all of them of containers that `host` says to
     join. Raises `Conflict` when one has ended."""
-    found = {name: _open(path, closing) for name, path in paths.items()}
+    found = {}
+    for name, path in paths.items():
+        found[name] = _open(path)
+        closing.callback(os.close, found[name])
     modes = (host.network_mode, host.ipc_mode, host.pid_mode)
     owners = [engine.containers.find(mode.removeprefix("container:")) for mode in modes if mode.startswith("container:")]
     alive = [owner.live.pid for owner in owners if owner.live and not has_ended(owner.live.pidfd)]
@@ -41,10 +43,8 @@ def open_joined(engine: Engine, host: HostConfig, paths: Mapping[str, str], clos
     return found
 
 
-def _open(path: str, closing: ExitStack) -> int:
+def _open(path: str) -> int:
     try:
-        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:  # gone, and nobody else has the number yet
         raise Conflict(f"join {path}: the container has ended") from None
-    closing.callback(os.close, opened)
-    return opened

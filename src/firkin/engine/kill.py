@@ -32,10 +32,9 @@ async def kill(engine: Engine, ref: str, signal: str = "") -> None:
     gone = await wait.begin(engine, entry.id)
     if number == signals.SIGKILL:
         await end(engine, entry)
+        await asyncio.wait((gone,), timeout=_PATIENCE)  # as dockerd: whoever looks afterwards finds it down
     else:
         send(engine, entry, number)
-    if number == signals.SIGKILL:  # as dockerd: whoever looks afterwards finds it down
-        await asyncio.wait((gone,), timeout=_PATIENCE)
 
 
 def send(engine: Engine, entry: Entry, number: int) -> None:

@@ -56,6 +56,8 @@ def check(log: LogConfig) -> None:
 def attributes(record: Container) -> str:
     """What each line of the log is to carry, as JSON; "" for nothing."""
     options = record.host.log_config.config
+    if not options:  # as for most containers, whose start need not set a timer for this
+        return ""
     env = dict(entry.split("=", 1) for entry in record.config.env if "=" in entry)
     with thinking("apply log options"):
         found = {**_chosen(record.config.labels, options, "labels"), **_chosen(env, options, "env")}

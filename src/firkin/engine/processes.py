@@ -13,6 +13,7 @@ import signal
 
 from firkin.engine.engine import Engine
 from firkin.engine.table import Live
+from firkin.linux import procfs
 
 _PARENT, _SESSION, _STARTED = 1, 3, 19  # among the fields of /proc/PID/stat, counted from the state
 _ROUNDS = 20  # of looking for what was forked while we looked
@@ -71,8 +72,7 @@ def _send(pid: int, row: Row, number: signal.Signals) -> None:
 def _row(pid: int) -> Row | None:
     """None when it is gone, or a zombie, which is as good."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            state, *fields = file.read().rpartition(")")[2].split()
+        state, *fields = procfs.read(pid, "stat").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if state in "ZX" else tuple(int(fields[at - 1]) for at in (_PARENT, _SESSION, _STARTED))  # type: ignore[return-value]

@@ -64,15 +64,15 @@ class Images:
             )
         return image
 
-    async def find(self, text: str, platform: str = "") -> Image:
+    async def find(self, text: str) -> Image:
         """As `resolve`; the embedded image is made when it is not here yet."""
         try:
-            return self.resolve(text, platform)
+            return self.resolve(text)
         except NotFound:
             if not is_embedded(text):
                 raise
         await self.from_host([], "", ignore)
-        return self.resolve(text, platform)
+        return self.resolve(text)
 
     def list(self, filters: Filters, show_all: bool = False) -> Sequence[Image]:
         """Newest first; see `listing.select` for the filters."""

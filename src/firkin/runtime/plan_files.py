@@ -65,7 +65,7 @@ def hide(config: Config) -> Iterator[Step]:
 
 def close_devices(config: Config) -> Iterator[Step]:
     """Make /dev read-only, where that is asked for, once its nodes are there and the terminal is."""
-    over = [mount_options.parse(one.options) for one in config.mounts if _target(one) == _DEV and one.type != "bind"]
+    over = [mount_options.parse(one.options) for one in config.mounts if destination(one) == _DEV and one.type != "bind"]
     if over and not over[-1].bind and _attributes(over[-1]) & mount.MOUNT_ATTR_RDONLY:
         yield "mount-attributes", _DEV, mount.MOUNT_ATTR_RDONLY, 0, 0, False
 
@@ -101,11 +101,11 @@ def _new_filesystem(one: Mount, options: mount_options.MountOptions, label: str)
     context = [] if one.type in _UNLABELLED else _context(label)
     data = [*options.superblock, *options.data, *context]
     attributes = _attributes(options)
-    if _target(one) == _DEV:
+    if destination(one) == _DEV:
         attributes &= ~mount.MOUNT_ATTR_RDONLY  # not yet, see `close_devices`
     step = ("mount", one.type, one.source, one.destination, attributes, data, "dir")
     copy_up = options.copy_up and one.type == "tmpfs"
-    allowed = _allowed_in_proc(one) if one.type != "proc" or _target(one) != "/proc" else ""
+    allowed = _allowed_in_proc(one) if one.type != "proc" or destination(one) != "/proc" else ""
     return (*step, copy_up, allowed) if copy_up or allowed else step
 
 
@@ -126,24 +126,29 @@ def _bind(one: Mount, options: mount_options.MountOptions) -> Step:
         "auto",
         not any(for_all) or both,
     )
-    allowed = mountpoints.PROC_ITSELF if _target(one) == "/proc" else _allowed_in_proc(one)
+    allowed = mountpoints.PROC_ITSELF if destination(one) == "/proc" else _allowed_in_proc(one)
     return (*step, allowed, *(for_all if both else ())) if allowed or both else step
 
 
 def _allowed_in_proc(one: Mount) -> str:
     """What it may be mounted on inside proc, see `mountpoints`. Raises `Invalid` where its target says already that it may
     not; where only a link leads there, the child finds out."""
-    target = _target(one)
-    if not (target + "/").startswith("/proc/"):
+    place = destination(one)
+    if not (place + "/").startswith("/proc/"):
         return ""
-    if target not in mountpoints.REPLACEABLE:
-        why = "it is not of type proc" if target == "/proc" else "it is inside /proc"
+    if place not in mountpoints.REPLACEABLE:
+        why = "it is not of type proc" if place == "/proc" else "it is inside /proc"
         raise Invalid(f'"{one.destination}" cannot be mounted because {why}')
     return mountpoints.PROC_FILE
 
 
-def _target(one: Mount) -> str:
+def destination(one: Mount) -> str:
+    """Where it is mounted, as a normal path."""
     return posixpath.normpath("/" + one.destination.lstrip("/"))
+
+
+def is_bind(one: Mount) -> bool:
+    return one.type == "bind" or mount_options.parse(one.options).bind
 
 
 def _cgroups(one: Mount, linux: Linux, join_files: Sequence[str], grouped: bool) -> Iterator[Step]:
@@ -177,8 +182,8 @@ def _shown(step: Step) -> Step:
 def _devices(config: Config) -> Iterator[Step]:
     """The default nodes, then those asked for; where a link belongs no node is made. A /dev that is bound from elsewhere
     has what it should, one that belongs to the image may have some of it."""
-    over = [one for one in config.mounts if _target(one) == _DEV]
-    bound = bool(over) and (mount_options.parse(over[-1].options).bind or over[-1].type == "bind")
+    over = [one for one in config.mounts if destination(one) == _DEV]
+    bound = bool(over) and is_bind(over[-1])
     nodes = {one.path: one for one in (*defaults.DEVICES, *config.linux.devices)}
     links = dict(defaults.DEVICE_LINKS)
     for one in nodes.values():

@@ -14,14 +14,14 @@ import posixpath
 from firkin.errors import Invalid
 from firkin.linux import fs, null
 from firkin.oci import json_text
-from firkin.runtime import mount_options, plan_files
+from firkin.runtime import plan_files
 from firkin.runtime.oci.record import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from firkin.oci.runtime_config import Config, Mount
+    from firkin.oci.runtime_config import Config
     from firkin.runtime.oci.record import Record
 
 STREAMS = "descriptors.json"  # beside CRIU's images, as runc has it: what 0, 1 and 2 were
@@ -30,14 +30,6 @@ _BY_KEY = {"network": ("net", "extRootNetNS"), "pid": ("pid", "extRootPidNS")}  
 _BY_FILE = {"ipc": "ipc", "uts": "uts", "user": "user"}  # and those that it joins
 FILE = "file["
 _INHERITABLE = ("pipe:[", FILE)
-
-
-def is_bind(one: Mount) -> bool:
-    return one.type == "bind" or mount_options.parse(one.options).bind
-
-
-def target(one: Mount) -> str:
-    return posixpath.normpath("/" + one.destination.lstrip("/"))
 
 
 def refuse_ambiguous(config: Config) -> None:
@@ -75,11 +67,11 @@ def to_restore(config: Config, record: Record) -> list[dict[str, str]]:
 def _own(config: Config, record: Record) -> Iterator[tuple[str, str]]:
     """(name, source on the host), without masks."""
     for one in config.mounts:
-        if is_bind(one):
-            yield target(one), os.path.realpath(one.source)  # CRIU does not follow it
+        if plan_files.is_bind(one):
+            yield plan_files.destination(one), os.path.realpath(one.source)  # CRIU does not follow it
         elif one.type == "cgroup" and record.cgroup_v1:
             for directory in map(posixpath.dirname, record.cgroups.join_files(record.cgroup_path)):
-                yield f"{target(one)}/{plan_files.hierarchy(directory, record.cgroup_path)}", directory
+                yield f"{plan_files.destination(one)}/{plan_files.hierarchy(directory, record.cgroup_path)}", directory
     yield from ((one.path, one.path) for one in config.linux.devices)
 
 

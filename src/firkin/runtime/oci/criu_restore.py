@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from firkin.errors import Internal, Invalid
 from firkin.linux import fs, mount, netdevice, null, process
 from firkin.linux.cgroup import Cgroups
+from firkin.runtime import plan_files
 from firkin.runtime.oci import criu_outside, hooks
 from firkin.runtime.oci.criu import FIRST_HANDED
 from firkin.runtime.oci.record import CREATING
@@ -66,10 +67,10 @@ def make_mount_points(config: Config, rootfs: str) -> None:
     root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     made: list[str] = []  # where CRIU brings the file system and what is in it
     for one in config.mounts:
-        target = criu_outside.target(one)
+        target = plan_files.destination(one)
         if target.startswith(tuple(f"{other}/" for other in made)):
             continue
-        if not criu_outside.is_bind(one):
+        if not plan_files.is_bind(one):
             made.append(target)
             os.close(fs.make_in_root(root, target, "dir"))
             continue
