@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from firkin.errors import Internal, Unsupported
-from firkin.runtime.oci import bundle, criu, criu_options, criu_restore, criu_wire, destroy, flags
+from firkin.runtime.oci import bundle, criu, criu_options, criu_restore, criu_wire, destroy, flags, notify
 from firkin.runtime.oci.criu_restore import Restored
 from firkin.runtime.oci.finish import poststart
 from firkin.runtime.oci.foreground import Foreground
@@ -41,6 +41,8 @@ def main(context: Context) -> int:
     streams = Streams(context, bool(process and process.terminal), detach=detach)
     foreground = None if detach else Foreground(subreaper=not options.on("no-subreaper"))
     directory, record, _ = begin(context, bundled)
+    if os.environ.get("NOTIFY_SOCKET"):  # as when it was created; whether it is ready is told once, and not again
+        bundled = bundle.Bundle(bundled.path, bundled.data, notify.provide(bundled.config, directory), bundled.rootfs)
     restored = Restored(directory, record, bundled.config, streams)
     try:
         _restore(context, bundled, work, streams, restored)
