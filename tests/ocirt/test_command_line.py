@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -74,3 +75,132 @@ def test_a_log_that_cannot_be_written_to(runtime: Runtime, bundle: Bundle, tmp_p
     done = runtime.call("--log", str(tmp_path / "none/log"), "run", "--bundle", str(bundle.path), "box", check=1)
     assert "no such file or directory" in done.stderr
     assert runtime.ids() == []
+
+
+# --- odd use -----------------------------------------------------------------------------------------------------------
+MISUSED = [
+    ("--unknown list", "flag provided but not defined: -unknown"),
+    ("--root", "flag needs an argument: -root"),
+    ("list more", '"list" requires exactly 0 argument(s)'),
+    ("state", '"state" requires exactly 1 argument(s)'),
+    ("state a b", '"state" requires exactly 1 argument(s)'),
+    ("kill", '"kill" requires a minimum of 1 argument(s)'),
+    ("kill a b c", '"kill" requires a maximum of 2 argument(s)'),
+    ("create", '"create" requires exactly 1 argument(s)'),
+    ("run a b", '"run" requires exactly 1 argument(s)'),
+    ("exec", '"exec" requires a minimum of 1 argument(s)'),
+    ("exec --unknown box true", "flag provided but not defined: -unknown"),
+    ("exec --env", "flag needs an argument: -env"),
+    ("exec -g x box true", 'invalid value "x" for flag -'),
+    ("run --preserve-fds x box", 'invalid value "x" for flag -preserve-fds: parse error'),
+    ("update --pids-limit x box", 'invalid value "x" for flag -pids-limit: parse error'),
+    ("list --quiet=x", 'invalid boolean value "x" for -quiet: parse error'),
+    ("list -qf json", "flag provided but not defined: -qf"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), MISUSED)
+def test_what_would_be_right_is_shown(runtime: Runtime, words: str, message: str) -> None:
+    """On standard output; the error alone goes to standard error, with nothing before it, and is 1 for `exec` too."""
+    done = runtime.call(*words.split(), check=1)
+    assert done.stdout.startswith("Incorrect Usage") and "\nUSAGE:\n" in done.stdout
+    assert message in logged(done.stderr) and " failed: " not in done.stderr
+
+
+WRONG = [
+    ("state", "", "container id cannot be empty"),
+    ("state", "../x", "invalid container ID format"),
+    ("pause", "paused", "container not running"),
+    ("pause", "stopped", "container not running"),
+    ("resume", "running", "container not paused"),
+    ("start", "paused", "cannot start a container in the paused state"),
+    ("start", "running", "cannot start an already running container"),
+    ("start", "stopped", "cannot start a container that has stopped"),
+    ("kill", "stopped", "container not running"),
+    ("delete", "running", "cannot delete container running that is not stopped: running"),
+    ("events", "stopped", "container with id stopped is not running"),
+    ("update", "stopped", "container not running"),
+    ("exec", "stopped", "cannot exec in a stopped container"),
+    ("exec", "paused", "cannot exec in a paused container (use --ignore-paused to override)"),
+    ("exec", "nobody", "container does not exist"),
+]
+
+
+@pytest.fixture
+def several(runtime: Runtime, bundle: Bundle) -> Runtime:
+    """Containers called what they are."""
+    bundle.sh("exec sleep 1000")
+    for name in ("running", "paused", "stopped"):
+        bundle.config["linux"]["cgroupsPath"] = f"/firkin-odd-{os.getpid()}-{name}"
+        runtime.run(bundle, "--detach", name=name)
+    runtime.call("pause", "paused")
+    runtime.call("kill", "stopped", "KILL")
+    runtime.await_status("stopped", "stopped")
+    return runtime
+
+
+def test_commands_in_the_wrong_state(several: Runtime) -> None:
+    for verb, name, message in WRONG:
+        failed = 255 if verb == "exec" else 1
+        done = several.call(verb, name, *(["true"] if verb == "exec" else []), check=failed)
+        assert logged(done.stderr).removeprefix("exec failed: ") == message, (verb, name)
+        assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["box"], "args cannot be empty"),
+        (["--user", "1000:", "box", "true"], ""),
+        (["--user", ":5", "box", "true"], ""),
+        (["--user", "nobody", "box", "true"], "nobody"),
+        (["--env", "A", "box", "true"], "A"),
+        (["--cwd", "relative", "box", "true"], "absolute path"),
+        (["--cgroup", "../x", "box", "true"], "../x"),
+        (["--cgroup", "nope:/", "box", "true"], "nope"),
+        (["--tty", "--detach", "box", "true"], "cannot allocate tty if"),
+        (["--console-socket", "/none", "box", "true"], "cannot use console socket if"),
+        (["--process", "/etc", "box"], "/etc: is a directory"),
+    ],
+)
+def test_what_exec_refuses(box: Runtime, words: list[str], message: str) -> None:
+    done = box.call("exec", *words, check=255)
+    assert logged(done.stderr).startswith("exec failed: ") and message in done.stderr.replace("\\", "")
+
+
+def test_exec_warns_of_capabilities_that_it_does_not_know(box: Runtime) -> None:
+    said = box.call("exec", "--cap", "CAP_NONSENSE", "box", "true").stderr
+    assert "level=warning" in said and "CAP_NONSENSE" in said
+
+
+def test_help_on_a_command(runtime: Runtime) -> None:
+    assert runtime.call("help", "kill").stdout == runtime.call("kill", "--help").stdout
+    assert "No help topic for 'nonsense'" in runtime.call("help", "nonsense", check=3).stderr
+    assert runtime.call("help").stdout == runtime.call().stdout == runtime.call("-h").stdout
+
+
+def test_how_often(box: Runtime) -> None:
+    for wrong in ("0", "-5s"):
+        assert "must be greater than 0" in box.call("events", "--interval", wrong, "box", check=1).stderr
+    for wrong in ("5", "s", "1x"):
+        assert "parse error" in box.call("events", "--interval", wrong, "box", check=1).stderr
+    box.call("events", "--stats", "--interval", "1m30.5s", "box")
+
+
+def test_columns(several: Runtime) -> None:
+    """Three spaces beside the longest."""
+    head, *rows = several.call("list").stdout.splitlines()
+    for title in ("PID", "STATUS", "BUNDLE", "CREATED", "OWNER"):
+        column = head.index(title)
+        assert all(row[column - 1] == " " != row[column] for row in rows)
+    assert min(len(row[: head.index("CREATED")]) - len(row[: head.index("CREATED")].rstrip()) for row in rows) == 3
+
+
+def test_ps_that_fails(box: Runtime) -> None:
+    assert "exit status 1: error: " in logged(box.call("ps", "box", "--nonsense", check=1).stderr)
+
+
+def logged(text: str) -> str:
+    """The last message in a log of text."""
+    message = text.splitlines()[-1].partition(" msg=")[2]
+    return str(json.loads(message)) if message.startswith('"') else message

@@ -68,7 +68,9 @@ def test_every_command_is_a_module_with_the_same_three_things() -> None:
         assert callable(module.main) and isinstance(module.WORDS, str)
         least, most = module.ARGUMENTS
         assert 0 <= least <= most
-        assert all(len(flag) == 4 and flag[1] in ("switch", "text", "path", "number", "list") for flag in module.FLAGS)
+        assert all(
+            len(flag) == 4 and flag[1] in ("switch", "text", "path", "number", "list", "numbers") for flag in module.FLAGS
+        )
 
 
 def test_what_is_imported_late_exists() -> None:

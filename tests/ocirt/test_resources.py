@@ -46,6 +46,16 @@ def test_update_by_flags(box: Runtime) -> None:
     assert limit(box, "pids", "pids.max") == "20"
 
 
+def test_update_of_what_newer_runtimes_know(oci: Runtime, bundle: Bundle) -> None:
+    """`--cpu-burst` and `--cpu-idle`, of runc 1.2 and later. Zero is a value of either."""
+    oci.run(bundle.sh("exec sleep 1000"), "--detach")
+    for burst, idle in (("1000", "1"), ("0", "0")):
+        oci.call("update", "--cpu-quota", "50000", "--cpu-period", "100000", "--cpu-burst", burst, "box")
+        oci.call("update", "--cpu-idle", idle, "box")
+        assert limit(oci, "cpu", "cpu.cfs_burst_us") == burst
+        assert limit(oci, "cpu", "cpu.idle") == idle
+
+
 @pytest.mark.parametrize("standard_input", [False, True])
 def test_update_from_a_file_leaves_what_is_zero(box: Runtime, tmp_path: Path, standard_input: bool) -> None:
     box.call("update", "--cpu-share", "300", "box")

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.ocirt.conftest import Bundle, Runtime
 
 Wait = Callable[[Callable[[], object]], None]
@@ -88,6 +90,31 @@ def test_listening_sockets_are_announced(runtime: Runtime, bundle: Bundle) -> No
             pass_fds=[listener.fileno()], capture_output=True, text=True,
         )  # fmt: skip
     assert done.stdout.splitlines() == ["1 1", "socket"], done.stderr
+
+
+@pytest.mark.parametrize("verb", ["create", "run", "exec"])
+def test_a_pidfd_for_who_listens(oci: Runtime, bundle: Bundle, tmp_path: Path, verb: str) -> None:
+    """As from runc 1.2 on, with the word it sends."""
+    bundle.sh("exec sleep 1000").write()
+    if verb == "exec":
+        oci.run(bundle, "--detach")
+    flags = [] if verb == "create" else ["--detach"]
+    words = ["box", "sleep", "1000"] if verb == "exec" else ["--bundle", str(bundle.path), "box"]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "pidfd.sock"))
+        listener.listen()
+        oci.call(verb, *flags, "--pidfd-socket", str(tmp_path / "pidfd.sock"), "--pid-file", str(tmp_path / "pid"), *words)
+        with listener.accept()[0] as connection:
+            word, (pidfd,), _, _ = socket.recv_fds(connection, 100, 1)
+    pid = int((tmp_path / "pid").read_text())
+    assert f"Pid:\t{pid}\n" in Path(f"/proc/self/fdinfo/{pidfd}").read_text()
+    assert word == (b"setns" if verb == "exec" else b"standard")
+    os.close(pidfd)
+
+
+def test_nobody_listens_for_the_pidfd(oci: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    said = oci.run(bundle.sh(f"touch {tmp_path}/ran"), "--pidfd-socket", str(tmp_path / "none"), check=1).stderr
+    assert "pidfd socket" in said and oci.ids() == []
 
 
 def test_no_descriptor_of_the_callers_is_left(runtime: Runtime, bundle: Bundle) -> None:

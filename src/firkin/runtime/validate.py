@@ -51,17 +51,22 @@ def validate(config: Config) -> None:
 
 def warnings(config: Config) -> Iterator[str]:
     """What is done otherwise than asked for, as the specification allows."""
-    sets = config.process.capabilities if config.process else None
-    for kind in ("bounding", "effective", "inheritable", "permitted", "ambient"):
-        unknown = [name for name in getattr(sets, kind, ()) if name not in capability_names.NAMES]
-        if unknown:
-            yield f"process.capabilities.{kind}: ignoring unknown {' '.join(unknown)}"
+    if config.process:
+        yield from process_warnings(config.process)
     limits = config.linux.resources
     if limits and limits.memory and limits.memory.kernel:
         yield "linux.resources.memory.kernel: ignored: kernels count it with all other memory"
     for index, one in enumerate(config.mounts):
         if not one.destination.startswith("/"):
             yield f"mounts[{index}].destination: a relative path is deprecated, taking it as relative to /"
+
+
+def process_warnings(process: Process) -> Iterator[str]:
+    """The same, of a container's process, or one that is to join it."""
+    for kind in ("bounding", "effective", "inheritable", "permitted", "ambient"):
+        unknown = [name for name in getattr(process.capabilities, kind, ()) if name not in capability_names.NAMES]
+        if unknown:
+            yield f"process.capabilities.{kind}: ignoring unknown {' '.join(unknown)}"
 
 
 def _version(text: str) -> None:

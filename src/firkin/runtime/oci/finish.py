@@ -18,6 +18,7 @@ def announce(container: Container, streams: Streams, pid_file: str) -> None:
     child = container.child
     if child.console is not None and streams.console_socket:
         streams.send_console(child.console)
+    streams.send_pidfd(b"standard", child.pidfd)
     if pid_file:
         write(pid_file, str(child.pid).encode())
     child.let_go()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Flag = tuple[str, str, str, str]
 
-SWITCH, TEXT, PATH, NUMBER, LIST = "switch", "text", "path", "number", "list"
+SWITCH, TEXT, PATH, NUMBER, LIST, NUMBERS = "switch", "text", "path", "number", "list", "numbers"
 ANY = 1 << 20  # as the most arguments of a command: they are a command line of their own
 _TRUTHS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 
@@ -79,13 +79,19 @@ def parse(table: Sequence[Flag], words: list[str], *, anywhere: bool = False) ->
 def _keep(options: Options, name: str, kind: str, value: str) -> None:
     if kind == LIST:
         options.set(name, [*options.texts(name), value])
+    elif kind == NUMBERS:
+        options.set(name, [*options.texts(name), str(_number(name, value))])
     elif kind == NUMBER:
-        try:
-            options.set(name, int(value, 0))
-        except ValueError:
-            raise Usage(f'invalid value "{value}" for flag -{name}: parse error') from None
+        options.set(name, _number(name, value))
     else:
         options.set(name, os.path.abspath(value) if kind == PATH and value else value)
+
+
+def _number(name: str, value: str) -> int:
+    try:
+        return int(value, 0)
+    except ValueError:
+        raise Usage(f'invalid value "{value}" for flag -{name}: parse error') from None
 
 
 def _truth(name: str, value: str) -> bool:

@@ -1,7 +1,7 @@
 """From the command line to an exit code: the global flags, which command, its flags, run it, report what went wrong.
 
-Exit codes are runc's: 255 for `exec`, 3 for a command that does not exist, 1 for everything else. The process ends with
-`os._exit`: tearing the interpreter down would cost every command a millisecond.
+Exit codes are runc's: 255 for `exec` whose command line was understood, 3 for a command that does not exist, 1 for everything
+else. The process ends with `os._exit`: tearing the interpreter down would cost every command a millisecond.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from firkin.runtime.oci.failure import Log, Usage, told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 NAME = "firkin-oci"
@@ -72,18 +73,18 @@ def main(words: list[str], together: Any) -> None:
     if not caller.is_ordinary():
         process.set_dumpable(False)  # what has the host's files open and enters a container is nobody's to look into there
     try:
-        options, rest = flags.parse(GLOBAL_FLAGS, words)
+        with _Explained(_overview):
+            options, rest = flags.parse(GLOBAL_FLAGS, words)
         log, name = _log(options), rest[0] if rest else "help"
         code = _run(log, options, name, rest[1:])
     except KeyboardInterrupt:
         code = _SIGNALLED
     except Exception as error:  # also one that nobody foresaw: what was begun has been undone on its way here
-        if isinstance(error, Usage):
-            print(f"Incorrect Usage: {error.message}\n", file=sys.stderr)
         if log.debugging:
             sys.excepthook(type(error), error, error.__traceback__)
-        log.error(_PREFIXES.get(name, "") + told(error))
-        code = _EXEC_FAILED if name == "exec" else 1
+        misused = isinstance(error, Usage)
+        log.error(("" if misused else _PREFIXES.get(name, "")) + told(error))
+        code = _EXEC_FAILED if name == "exec" and not misused else 1
     if together.read and not code:
         together.keep()
     try:
@@ -100,7 +101,7 @@ _PREFIXES = {"run": f"{NAME} run failed: ", "create": f"{NAME} create failed: ",
 def _log(options: flags.Options) -> Log:
     form = options.text("log-format", "text")
     if form not in ("text", "json"):
-        raise Invalid(f'invalid log-format: "{form}"')
+        raise Invalid(f"invalid log-format: {form}")
     path = options.text("log")
     return Log("" if path == "/dev/stderr" else path, form == "json", options.on("debug"))
 
@@ -109,26 +110,47 @@ def _run(log: Log, options: flags.Options, name: str, words: list[str]) -> int:
     if options.on("version"):
         print(f"{NAME} version {__version__}\nspec: {OCI_VERSION}")
         return 0
-    if options.on("help") or name in ("help", "h"):
+    asked = name in ("help", "h")
+    if options.on("help") or (asked and not words):
         print(_overview(), end="")
         return 0
+    if asked:
+        name, words = words[0], ["--help"]
     if name not in COMMANDS:
         log.error(f"No help topic for '{name}'")
         return _UNKNOWN_COMMAND
     module = load(name)
-    least, most = module.ARGUMENTS
-    given, arguments = flags.parse((*module.FLAGS, HELP), words, anywhere=most < flags.ANY)
-    if given.on("help"):
-        print(_usage(name, module), end="")
-        return 0
-    if not least <= len(arguments) <= most:
-        wanted = f"exactly {least}" if least == most else f"a minimum of {least}"
-        raise Invalid(f'{NAME}: "{name}" requires {wanted} argument(s)')
+    with _Explained(lambda: _usage(name, module)):
+        given, arguments = flags.parse((*module.FLAGS, HELP), words, anywhere=module.ARGUMENTS[1] < flags.ANY)
+        if given.on("help"):
+            print(_usage(name, module), end="")
+            return 0
+        _check_count(name, module.ARGUMENTS, len(arguments))
     root = options.text("root") or os.path.abspath(_default_root())
     rootless = caller.rootless(options.text("rootless", "auto"))
     systemd, criu = options.on("systemd-cgroup"), options.text("criu", "criu")
     code: int = module.main(Context(log, root, systemd, rootless, criu, given, arguments))
     return code
+
+
+class _Explained:
+    """Where the command line is wrong, what would be right goes to standard output, as from runc; the error goes on."""
+
+    def __init__(self, usage: Callable[[], str]) -> None:
+        self._usage = usage
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Usage):
+            print(f"Incorrect Usage: {error.message}\n\n{self._usage()}")
+
+
+def _check_count(name: str, arguments: tuple[int, int], given: int) -> None:
+    least, most = arguments
+    if not least <= given <= most:
+        wanted = f"exactly {least}" if least == most else f"a minimum of {least}" if given < least else f"a maximum of {most}"
+        raise Usage(f'{NAME}: "{name}" requires {wanted} argument(s)')
 
 
 def load(name: str) -> Any:

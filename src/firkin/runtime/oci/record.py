@@ -64,7 +64,9 @@ class Directory:
     """The files of one container."""
 
     def __init__(self, root: str, name: str) -> None:
-        if not name or len(name) > _LONGEST_ID or name in (".", "..") or not _ID_LETTERS.issuperset(name):
+        if not name:
+            raise Invalid("container id cannot be empty")
+        if len(name) > _LONGEST_ID or name in (".", "..") or not _ID_LETTERS.issuperset(name):
             raise Invalid("invalid container ID format")
         self.root, self.id = root, name
         self.path = f"{root}/{name}"
@@ -180,6 +182,8 @@ def read(path: str) -> bytes:
         while chunk := os.read(fd, _BLOCK):
             chunks.append(chunk)
         return b"".join(chunks)
+    except OSError as error:  # it is a directory, say
+        raise OSError(error.errno, error.strerror, path) from None
     finally:
         os.close(fd)
 

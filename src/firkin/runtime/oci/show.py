@@ -32,7 +32,7 @@ def indented(value: object, step: str, margin: str = "\n") -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their longest entry, twelve at least, as Go's tabwriter makes them."""
-    widths = [max(12, *(len(row[column]) + 1 for row in rows)) for column in range(len(rows[0]))]
+    """Columns as wide as their longest entry and three spaces, twelve at least, as Go's tabwriter makes them."""
+    widths = [max(12, *(len(row[column]) + 3 for row in rows)) for column in range(len(rows[0]))]
     for row in rows:
         sys.stdout.write("".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")

@@ -34,6 +34,7 @@ class Streams:
             raise Invalid("cannot allocate tty if firkin-oci will detach without setting console socket")
         if self.console_socket and not (detach and terminal):
             raise Invalid("cannot use console socket if firkin-oci will not detach or allocate tty")
+        self._pidfd_socket = _connected(options.text("pidfd-socket"))
         self._listen = _listen_fds()
         self.preserved = self._listen + options.number("preserve-fds")
         self.handed: dict[str, int] = {}
@@ -71,14 +72,20 @@ class Streams:
         connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         try:
             connection.connect(self.console_socket)
-            control = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("=i", master))]
-            connection.sendmsg([b"/dev/ptmx"], control)
+            _send(connection, b"/dev/ptmx", master)
         except OSError as error:
             reason = os.strerror(error.errno or 0).lower()
             raise Invalid(f"send the terminal to console socket {self.console_socket}: {reason}") from None
         finally:
             connection.close()
             os.close(master)
+
+    def send_pidfd(self, kind: bytes, pidfd: int) -> None:
+        """To who listens at the pidfd socket, if that was asked for. `kind`, which runc sends with it: "standard" for a
+        container's first process, "setns" for others."""
+        if self._pidfd_socket:
+            _send(self._pidfd_socket, kind, pidfd)
+            self._pidfd_socket.close()
 
     def _preserve(self, fd: int) -> None:
         try:
@@ -103,6 +110,22 @@ class Streams:
             theirs = fd
         self.handed[_NAMES[fd]] = theirs
         return _NAMES[fd]
+
+
+def _connected(path: str) -> _socket.socket | None:
+    """Before there is a process: if nobody listens there, there will be none."""
+    if not path:
+        return None
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        connection.connect(path)
+    except OSError as error:
+        raise Invalid(f"connect to pidfd socket {path}: {os.strerror(error.errno or 0).lower()}") from None
+    return connection
+
+
+def _send(connection: _socket.socket, word: bytes, fd: int) -> None:
+    connection.sendmsg([word], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("=i", fd))])
 
 
 def _listen_fds() -> int:

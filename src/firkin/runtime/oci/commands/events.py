@@ -5,10 +5,12 @@ Source: runc events.go, types/events.go.
 
 from __future__ import annotations
 
+import re
 import time
 
 from firkin.errors import Conflict, Invalid
 from firkin.runtime.oci import flags, show, usage, usage_caches
+from firkin.runtime.oci.failure import Usage
 from firkin.runtime.oci.record import STOPPED, Directory, alive
 
 TYPE_CHECKING = False
@@ -22,7 +24,8 @@ FLAGS = (
     ("interval", flags.TEXT, "", "how often to collect figures, as in 5s (the default)"),
     ("stats", flags.SWITCH, "", "display the container's figures once, then exit"),
 )
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
 _GLANCE = 0.2  # seconds between two looks for an out-of-memory kill
 
 
@@ -59,12 +62,12 @@ def _show_stats(config: Config, record: Record) -> None:
 
 
 def _seconds(text: str) -> float:
-    """ "5s", "500ms", "1m"."""
-    number = text.rstrip("hms")
-    try:
-        seconds = float(number) * _UNITS[text.removeprefix(number)]
-    except (ValueError, KeyError):
-        raise Invalid(f'invalid value "{text}" for flag -interval: parse error') from None
-    if seconds <= 0:
+    """ "5s", "500ms", "1m30s"; Go's time.ParseDuration."""
+    sign, amount = text[:1] == "-", text.lstrip("+-")
+    parts = _PART.findall(amount)
+    if amount != "0" and (not parts or "".join(map("".join, parts)) != amount):
+        raise Usage(f'invalid value "{text}" for flag -interval: parse error')
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if sign or not seconds:
         raise Invalid("duration interval must be greater than 0")
     return seconds

@@ -17,7 +17,7 @@ from firkin.runtime.oci.foreground import Foreground
 from firkin.runtime.oci.process_file import load
 from firkin.runtime.oci.record import PAUSED, RUNNING, STOPPED, Directory, open_process, state, write
 from firkin.runtime.oci.streams import Streams
-from firkin.runtime.validate import validate_process
+from firkin.runtime.validate import process_warnings, validate_process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,9 +33,10 @@ FLAGS = (
     ("env", flags.LIST, "e", "set environment variables"),
     ("tty", flags.SWITCH, "t", "allocate a pseudo-TTY"),
     ("user", flags.TEXT, "u", "UID (format: <uid>[:<gid>])"),
-    ("additional-gids", flags.LIST, "g", "additional gids"),
+    ("additional-gids", flags.NUMBERS, "g", "additional gids"),
     ("process", flags.TEXT, "p", "path to the process.json"),
     ("detach", flags.SWITCH, "d", "detach from the container's process"),
+    ("pidfd-socket", flags.TEXT, "", "unix socket that gets a pidfd of the process"),
     ("pid-file", flags.PATH, "", "file to write the process id to"),
     ("process-label", flags.TEXT, "", "SELinux label of the process"),
     ("apparmor", flags.TEXT, "", "AppArmor profile of the process"),
@@ -58,12 +59,15 @@ def main(context: Context) -> int:
     config = directory.config()
     process = _process(options, config, context.arguments[1:])
     validate_process(process)
+    for text in process_warnings(process):
+        context.log.warn(text)
     detach = options.on("detach")
     streams = Streams(context, process.terminal, detach=detach)
     foreground = None if detach else Foreground(subreaper=False)
     child = _spawn(context, record, config, process, streams)
     if child.console is not None and streams.console_socket:
         streams.send_console(child.console)
+    streams.send_pidfd(b"setns", child.pidfd)
     if pid_file := options.text("pid-file"):
         write(pid_file, str(child.pid).encode())
     if not foreground:
@@ -135,7 +139,7 @@ def _process(options: Options, config: Config, words: list[str]) -> Process:
     if path := options.text("process"):
         return load(path)
     if not words:
-        raise Invalid('firkin-oci: "exec": process args cannot be empty')
+        raise Invalid("process args cannot be empty")
     process = config.process or Process(cwd="/")
     changes: dict[str, object] = {"args": tuple(words), "terminal": options.on("tty"), "console_size": None}
     if options.texts("env"):
@@ -160,12 +164,10 @@ def _more(sets: Capabilities, added: tuple[str, ...]) -> Capabilities:
 def _user(options: Options, process: Process) -> object:
     user = process.user
     if word := options.text("user"):
-        uid, _, gid = word.partition(":")
-        if not uid.isdigit() or (gid and not gid.isdigit()):
+        uid, colon, gid = word.partition(":")
+        if not uid.isdecimal() or (colon and not gid.isdecimal()):
             raise Invalid(f"--user {word}: want <uid>[:<gid>] in numbers")
         user = user.replace(uid=int(uid), gid=int(gid or user.gid))
     if groups := options.texts("additional-gids"):
-        if not all(group.isdigit() for group in groups):
-            raise Invalid(f"--additional-gids {','.join(groups)}: want numbers")
         user = user.replace(additional_gids=(*user.additional_gids, *map(int, groups)))
     return user

@@ -15,7 +15,7 @@ ARGUMENTS, WORDS, FLAGS = (1, 1), "<container-id>", ()
 def main(context: Context) -> int:
     directory = Directory(context.root, context.id)
     record = directory.load()
-    if (status := directory.status(record)) not in (RUNNING, CREATED):
-        raise Conflict(f"container not running or created: {status}")
+    if directory.status(record) not in (RUNNING, CREATED):
+        raise Conflict("container not running")
     record.cgroups.freeze(record.cgroup_path)
     return 0

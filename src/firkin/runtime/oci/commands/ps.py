@@ -37,13 +37,20 @@ def main(context: Context) -> int:
 
 def _ps(arguments: list[str]) -> list[str]:
     """What ps(1) prints, by line."""
-    output = os.memfd_create("ps", os.MFD_CLOEXEC)
+    output, errors = os.memfd_create("ps", os.MFD_CLOEXEC), os.memfd_create("ps-errors", os.MFD_CLOEXEC)
+    actions = [(os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, errors, 2)]
     try:
-        pid = os.posix_spawnp("ps", ["ps", *arguments], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, output, 1)])
+        pid = os.posix_spawnp("ps", ["ps", *arguments], os.environ, file_actions=actions)
     except OSError as error:
         raise Internal(f"exec ps: {os.strerror(error.errno or 0).lower()}") from None
-    if os.waitpid(pid, 0)[1]:
-        raise Internal("ps failed")
-    lines = os.pread(output, os.fstat(output).st_size, 0).decode("utf-8", "replace").splitlines()
-    os.close(output)
-    return [line for line in lines if line.strip()]
+    status = os.waitpid(pid, 0)[1]
+    said, failed = _content(output), _content(errors)
+    if status:
+        raise Internal(f"exit status {os.waitstatus_to_exitcode(status)}: {failed}")
+    return [line for line in said.splitlines() if line.strip()]
+
+
+def _content(fd: int) -> str:
+    data = os.pread(fd, os.fstat(fd).st_size, 0)
+    os.close(fd)
+    return data.decode("utf-8", "replace")

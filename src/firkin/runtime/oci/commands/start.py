@@ -12,7 +12,7 @@ from firkin.errors import Conflict, Invalid
 from firkin.runtime.oci import destroy, late
 from firkin.runtime.oci.child import explain
 from firkin.runtime.oci.finish import poststart
-from firkin.runtime.oci.record import CREATED, GATE, STOPPED, Directory, open_process
+from firkin.runtime.oci.record import CREATED, GATE, RUNNING, STOPPED, Directory, open_process
 from firkin.runtime.spawn import Outcome
 
 TYPE_CHECKING = False
@@ -29,8 +29,10 @@ def main(context: Context) -> int:
     status = directory.status(record)
     if status == STOPPED:
         raise Conflict("cannot start a container that has stopped")
+    if status == RUNNING:
+        raise Conflict("cannot start an already running container")
     if status != CREATED:
-        raise Conflict(f"cannot start an already {status} container")
+        raise Conflict(f"cannot start a container in the {status} state")
     notices = late.module("oci.notify").Notices(directory, context.log) if os.environ.get("NOTIFY_SOCKET") else None
     _open_gate(directory, record)
     config = directory.config()
