@@ -86,9 +86,10 @@ async def _compose(config: DaemonConfig, layout: Layout, ports: HostPorts | None
     content = ContentStore(layout)
     layers = Layers(layout, content, Limits(ratio=0, floor=config.max_unpacked_bytes))
     snapshots = Snapshots(layout, layers)
-    networks = await Networks.open(layout, config, ports)
+    engine_id = _engine_id(layout)
+    networks = await Networks.open(layout, config, engine_id, ports)
     engine = Engine(
-        id=_engine_id(layout),
+        id=engine_id,
         config=config,
         layout=layout,
         machine=machine.detect(
