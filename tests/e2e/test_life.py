@@ -148,6 +148,31 @@ def test_an_exec_with_nobody_on_its_streams_still_ends(engine: Engine, sleeper: 
     assert engine.api().call("GET", f"/exec/{made['Id']}/json")[1]["ExitCode"] == 4
 
 
+def test_a_detached_exec_prints_what_it_likes(client, sleeper: str) -> None:
+    """A terminal takes 4 KiB that nobody reads."""
+    for flags in ("-d", "-dt", "-dit"):
+        client("exec", flags, sleeper, "sh", "-c", f"seq 50000 && touch /printed{flags}")
+        wait_until(lambda flags=flags: client("exec", sleeper, "test", "-e", f"/printed{flags}", check=False).returncode == 0)
+
+
+@pytest.mark.parametrize("flags", [(), ("-i",), ("-t",)], ids=["plain", "input", "terminal"])
+def test_an_exec_goes_on_when_its_client_is_gone(engine: Engine, client, sleeper: str, flags: tuple[str, ...]) -> None:
+    script = "touch /begun; while ! test -e /go; do sleep 0.05; done; seq 50000 && cat && touch /ended"
+    process = engine.lab.start("docker", "exec", *flags, sleeper, "sh", "-c", script, env=engine.env, stdin=subprocess.PIPE)
+
+    def there(path: str) -> bool:
+        return client("exec", sleeper, "test", "-e", path, check=False).returncode == 0
+
+    wait_until(lambda: there("/begun"))
+    process.kill()
+    process.wait()
+    client("exec", sleeper, "touch", "/go")
+    if flags != ("-t",):
+        wait_until(lambda: there("/ended"))
+    else:  # no end of input there: it waits in `cat`
+        wait_until(lambda: "cat" in client("top", sleeper).stdout)
+
+
 def test_top_stats_and_port(client, sleeper: str) -> None:
     assert "sleep 0.05" in client("top", sleeper).stdout or "trap" in client("top", sleeper).stdout
     row = json.loads(client("stats", "--no-stream", "--format", "json", sleeper).stdout)
