@@ -41,7 +41,7 @@ ISLAND_MAY = {
     "signal",
     "errno",
     "struct",
-    "ctypes",
+    "_ctypes",  # `ctypes` without its types
     "marshal",
     "time",
     "gc",
