@@ -18,26 +18,35 @@ if TYPE_CHECKING:
 _NOWHERE = (0, 0)
 _OTHERS_WRITE = 0o022
 _NO_DOCSTRINGS = 2
-# What few containers need is executed when it is used. None of it is for the child: what that executes would see the container.
+# What few containers need is executed when it is used, and so is all of the standard library's. None of it is for the child:
+# what that executes would see the container.
 MAY_WAIT = {
-    "ctypes",
-    "ctypes._endian",
     "firkin.linux.cgroup_bpf",
     "firkin.linux.cgroup_freezer",
     "firkin.linux.netdevice",
     "firkin.linux.overlay_idmapped",
     "firkin.linux.resctrl",
+    "firkin.linux.sdbus",
+    "firkin.linux.sdbus_wire",
+    "firkin.linux.systemd",
     "firkin.linux.timens",
     "firkin.oci.number_list",
+    "firkin.runtime.describe",
     "firkin.runtime.elsewhere",
     "firkin.runtime.id_maps",
+    "firkin.runtime.oci.hold",
+    "firkin.runtime.oci.scopes",
+    "firkin.runtime.oci.terminal",
+    "firkin.runtime.oci.unit_annotations",
+    "firkin.runtime.oci.unit_devices",
+    "firkin.runtime.oci.unit_properties",
+    "firkin.runtime.seccomp_cache",
     "firkin.runtime.seccomp_compile",
     "firkin.runtime.seccomp_library",
     "firkin.runtime.seccomp_newer",
     "firkin.runtime.stepping_stone",
     "firkin.runtime.validate_filter",
     "firkin.runtime.validate_hooks",
-    "types",
 }
 _HERE = __file__.removesuffix("together.py")
 _CACHE = _HERE + "__pycache__"
@@ -91,7 +100,7 @@ class Together:
             package = spec.submodule_search_locations is not None
             source = spec.loader.get_data(spec.origin)
             code: Any = compile(source, spec.origin, "exec", dont_inherit=True, optimize=_NO_DOCSTRINGS)
-            code = dumps(code) if name in MAY_WAIT else code
+            code = dumps(code) if name in MAY_WAIT or not name.startswith("firkin") else code
             self.modules.append((name, spec.origin, *_stamp(spec.origin), package, code))
         temporary = f"{self._path}.{os.getpid()}"
         try:
