@@ -23,7 +23,7 @@ from firkin import userdirs
 from firkin.api.hosts import serve
 from firkin.api.tls import server_context
 from firkin.config import DaemonConfig
-from firkin.engine import adopt, exits, oom, reload, shutdown, userns_remap
+from firkin.engine import adopt, exits, old_logs, oom, reload, shutdown, userns_remap
 from firkin.engine.engine import Engine
 from firkin.engine.events import Events
 from firkin.engine.states import is_up
@@ -164,6 +164,7 @@ async def run(config: DaemonConfig, again: Callable[[], DaemonConfig]) -> None:
         serving = await serve(engine, list(config.hosts), group=config.group, tls=_tls(config))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, engine, again)
         adopt.start_policies(engine)
+        _background(old_logs.attend(engine))
         _freeze_heap()
         log.info("listening on %s", ", ".join(config.hosts))
         await _until_told_to_stop()

@@ -179,6 +179,38 @@ def test_top_stats_and_port(client, sleeper: str) -> None:
     assert row["Name"] == "sleeper" and int(row["PIDs"]) >= 1 and row["MemUsage"]
 
 
+def test_rotated_logs_are_packed(client, engine: Engine) -> None:
+    options = [word for option in ("compress=true", "max-size=20k", "max-file=20") for word in ("--log-opt", option)]
+    script = "trap 'seq 8000 9000; exit' TERM; seq 3000; while :; do sleep 0.05; done"
+    client("run", "-d", "--name", "packed", *options, IMAGE, "sh", "-c", script)
+    directory = engine.dir / "data/containers" / json.loads(client("inspect", "packed").stdout)[0]["Id"]
+
+    def files() -> list[str]:
+        return sorted(path.name.rpartition("log")[2] for path in directory.glob("*-json.log*"))
+
+    def all_packed() -> bool:
+        rotated = [name for name in files() if name]
+        return len(rotated) > 1 and all(name.endswith(".gz") for name in rotated)
+
+    wait_until(all_packed, 20, files)
+    engine.kill()
+    client_gone = client("logs", "packed", check=False).returncode
+    engine.start()
+    assert client_gone != 0
+    numbers = [str(number) for number in range(1, 3001)]
+    assert client("logs", "packed").stdout.split() == numbers
+    assert client("logs", "-n", "2900", "packed").stdout.split() == numbers[100:]
+    following = subprocess.Popen(
+        engine.lab.argv(["docker", "logs", "-f", "packed"]), env=engine.env, stdout=subprocess.PIPE, text=True
+    )
+    time.sleep(0.5)
+    client("stop", "packed")
+    assert following.communicate(timeout=20)[0].split() == numbers + [str(number) for number in range(8000, 9001)]
+    wait_until(all_packed, 20, files)
+    client("rm", "packed")
+    assert not directory.exists()
+
+
 def test_logs(client) -> None:
     client("run", "--name", "talk", IMAGE, "sh", "-c", "for i in 1 2 3; do echo $i; done; echo bad >&2")
     done = client("logs", "talk")
