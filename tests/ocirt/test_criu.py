@@ -273,6 +273,21 @@ def test_bind_mounts_are_what_the_new_host_has(box: Box, place: Path, writable: 
     assert box.sh("echo x > /etc/one", check=1) == ""
 
 
+def test_a_socket_for_notices_is_a_mount_as_any_other(box: Box, place: Path, wait_for: Wait) -> None:
+    """Where the command has $NOTIFY_SOCKET both times. Whoever restores is not told once more that it is ready."""
+    env = {**os.environ, "NOTIFY_SOCKET": str(place / "systemd.sock")}
+    box.bundle.sh(COUNT).write()
+    box("create", "--bundle", str(box.bundle.path), box.name, env=env)
+    box("start", box.name)
+    wait_for(lambda: box.count() > 1)
+    box.checkpoint()
+    box.restore(env=env)
+    wait_for(lambda: box.count() > 1)
+    assert "/run/notify " in box.sh("cat /proc/self/mountinfo")
+    box("delete", "--force", box.name)
+    box.nothing_is_left()
+
+
 def test_a_bind_mount_behind_a_link(box: Box, place: Path, writable: Path) -> None:
     (writable / "real").mkdir()
     (writable / "link").symlink_to("/real")

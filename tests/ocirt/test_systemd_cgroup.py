@@ -334,11 +334,6 @@ def test_devices_stay_limited_whatever_systemd_does(oci: Systemd, bundle: Bundle
     assert oci.call("exec", "box", "sh", "-c", script).stdout.split() == ["5"]
 
 
-def test_restore_says_that_it_cannot(oci: Systemd, bundle: Bundle) -> None:
-    bundle.write()
-    assert "--systemd-cgroup" in oci.call("restore", "--bundle", str(bundle.path), "box", check=1).stderr
-
-
 # --- podman, whose own choice systemd is --------------------------------------------------------------------------------
 Podman = Callable[..., str]
 
@@ -418,3 +413,120 @@ def has_ids(name: str) -> bool:
     return all(
         Path(f).exists() and re.search(rf"^{name}:", Path(f).read_text(), re.MULTILINE) for f in ("/etc/subuid", "/etc/subgid")
     )
+
+
+# --- checkpoint and restore ---------------------------------------------------------------------------------------------
+COUNT = "n=0; while :; do n=$((n+1)); echo $n > /dev/shm/new; mv /dev/shm/new /dev/shm/count; sleep 0.05; done"
+
+
+class Images:
+    """Where a container's state is between two lives of it. Standard streams that CRIU can have again."""
+
+    def __init__(self, runtime: Systemd, bundle: Bundle, place: Path) -> None:
+        if not shutil.which("criu"):
+            pytest.skip("criu is not installed")
+        done = subprocess.run(["criu", "check"], capture_output=True, text=True, timeout=PATIENCE)
+        if done.returncode:
+            pytest.skip(f"this criu does not work on this kernel: {done.stderr.strip()[-200:]}")
+        self.runtime, self.bundle, self.place = runtime, bundle, place
+
+    def __call__(self, *words: str, check: int = 0) -> str:
+        log = self.place / "log"
+        log.unlink(missing_ok=True)
+        none = subprocess.DEVNULL
+        argv = self.runtime.argv("--log", str(log), *words)
+        done = subprocess.run(argv, stdin=none, stdout=none, stderr=none, timeout=PATIENCE)
+        said = log.read_text() if log.exists() else ""
+        assert done.returncode == check, f"{words}: exit {done.returncode}\n{said}"
+        return said
+
+    def run(self) -> None:
+        self.bundle.sh(COUNT).write()
+        self("run", "--detach", "--bundle", str(self.bundle.path), "box")
+        wait_until(lambda: self.count() > 1, PATIENCE)
+
+    def checkpoint(self) -> None:
+        self("checkpoint", "--image-path", str(self.place / "images"), "box")
+
+    def restore(self, *flags: str, check: int = 0) -> str:
+        words = ("restore", "--detach", "--bundle", str(self.bundle.path), "--image-path", str(self.place / "images"))
+        return self(*words, *flags, "box", check=check)
+
+    def count(self) -> int:
+        return int(self.runtime.call("exec", "box", "sh", "-c", "cat /dev/shm/count || echo 0").stdout)
+
+
+@pytest.fixture
+def images(oci: Systemd, bundle: Bundle, tmp_path: Path) -> Images:
+    return Images(oci, bundle, tmp_path)
+
+
+def test_a_restored_container_has_its_unit_again(images: Images, oci: Systemd, bundle: Bundle, unit: str) -> None:
+    """With its limits, in the files and in systemd's eyes; nothing but the container is in it."""
+    bundle.config["linux"]["resources"] |= LIMITS
+    images.run()
+    path = groups_of(oci.pid())["" if UNIFIED else "name=systemd"]
+    images.checkpoint()
+    assert nothing_is_left(unit)
+    images.restore()
+    before = images.count()
+    assert before > 1
+    wait_until(lambda: images.count() > before, PATIENCE)
+    expected = {"ActiveState": "active", "Slice": SLICE, "Delegate": "yes", "ControlGroup": path, **TOLD}
+    assert shown(unit, *expected) == expected
+    assert groups_of(oci.pid())["" if UNIFIED else "name=systemd"] == path
+    systemctl("daemon-reload")
+    assert limit(oci.pid(), "pids", "pids.max", "pids.max") == "33"
+    namespace = os.readlink(f"/proc/{oci.pid()}/ns/pid")
+    assert {namespace_of(pid) for pid in json.loads(oci.call("ps", "--format", "json", "box").stdout)} - {""} == {namespace}
+    oci.call("pause", "box")
+    oci.await_status("paused")
+    oci.call("resume", "box")
+    oci.call("update", "--pids-limit", "44", "box")
+    assert shown(unit, "TasksMax") == {"TasksMax": "44"}
+    oci.call("delete", "--force", "box")
+    assert nothing_is_left(unit)
+
+
+def test_restored_once_more(images: Images, oci: Systemd, unit: str) -> None:
+    images.run()
+    for _ in range(2):
+        images.checkpoint()
+        assert nothing_is_left(unit)
+        images.restore()
+    systemctl("stop", unit)
+    wait_until(lambda: oci.state()["status"] == "stopped", PATIENCE)
+    oci.call("delete", "box")
+    assert nothing_is_left(unit)
+
+
+def test_a_restore_that_fails_leaves_nothing(images: Images, oci: Systemd, unit: str) -> None:
+    images.run()
+    images.checkpoint()
+    (images.place / "images/inventory.img").unlink()
+    assert "criu restore failed" in images.restore(check=1)
+    assert oci.ids() == []
+    wait_until(lambda: nothing_is_left(unit), PATIENCE)
+
+
+def test_a_restore_does_not_touch_a_unit_that_is_there(images: Images, oci: Systemd, unit: str) -> None:
+    images.run()
+    images.checkpoint()
+    words = ["systemd-run", "--quiet", "--scope", f"--slice={SLICE}", f"--unit={unit}", "sleep", "1000"]
+    with subprocess.Popen(words) as other:
+        try:
+            wait_until(lambda: shown(unit, "ActiveState")["ActiveState"] == "active", PATIENCE)
+            assert "UnitExists" in images.restore(check=1)
+            assert oci.ids() == [] and other.poll() is None
+            assert groups_of(other.pid)["" if UNIFIED else "name=systemd"].endswith("/" + unit)
+        finally:
+            other.kill()
+    wait_until(lambda: nothing_is_left(unit), PATIENCE)
+
+
+def namespace_of(pid: int) -> str:
+    """The pid namespace of a process, "" when it has ended."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except FileNotFoundError:
+        return ""

@@ -87,7 +87,7 @@ PLAIN = Kind(
 SYSTEMD = Kind(
     name="systemd",
     append="apparmor=1 security=apparmor systemd.unit=lane.target systemd.show_status=no",
-    packages="systemd dbus runc podman conmon",
+    packages="systemd dbus runc podman conmon criu",
     runs=((*_inside("systemd"), *_there("tests/ocirt/test_systemd_cgroup.py")),),
     may_be_skipped=("there is no ordinary user here who has subordinate ids",),
 )

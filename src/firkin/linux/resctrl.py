@@ -25,18 +25,23 @@ def mount_point() -> str:
     raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), "resctrl is not mounted, or this processor has none")
 
 
+def directory(root: str, class_: str) -> str:
+    """Of a class."""
+    return root if class_ == _DEFAULT_CLASS else f"{root}/{class_}"
+
+
 def join(root: str, class_: str, schemata: list[str], make: bool, monitor: str, pid: int) -> None:
     """Put process `pid` into `class_`, whose limits are the lines `schemata`.
 
     `make`: the class is made if it is not there; one that is there must have these limits already (EEXIST). `monitor`: a
     monitoring group of that name is made in it ("" for none). What was made is removed again if a later part fails."""
-    directory = root if class_ == _DEFAULT_CLASS else f"{root}/{class_}"
-    made = _make_class(directory, schemata, make)
-    group = f"{directory}/mon_groups/{monitor}" if monitor else ""
+    place = directory(root, class_)
+    made = _make_class(place, schemata, make)
+    group = f"{place}/mon_groups/{monitor}" if monitor else ""
     try:
         if made:
-            _write_schemata(directory, schemata)
-        fs.write_file(directory + "/tasks", str(pid))
+            _write_schemata(place, schemata)
+        fs.write_file(place + "/tasks", str(pid))
         if group:
             os.mkdir(group, 0o755)
             fs.write_file(group + "/tasks", str(pid))
@@ -47,7 +52,7 @@ def join(root: str, class_: str, schemata: list[str], make: bool, monitor: str, 
 
 def change(root: str, class_: str, schemata: list[str]) -> None:
     """Other limits for a class that is there, and for all that are in it."""
-    _write_schemata(root if class_ == _DEFAULT_CLASS else f"{root}/{class_}", schemata)
+    _write_schemata(directory(root, class_), schemata)
 
 
 def remove(root: str, *groups: str) -> None:

@@ -16,6 +16,7 @@ from firkin.linux.cgroup import Cgroups
 from firkin.runtime import plan_files
 from firkin.runtime.oci import criu_outside, hooks
 from firkin.runtime.oci.criu import FIRST_HANDED
+from firkin.runtime.oci.hold import Hold
 from firkin.runtime.oci.record import CREATING
 
 TYPE_CHECKING = False
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firkin.oci.runtime_config import Config
+    from firkin.runtime.oci.groups import Place
     from firkin.runtime.oci.record import Directory, Record
     from firkin.runtime.oci.streams import Streams
+
+_SIGKILL = 9
 
 
 @contextmanager
@@ -49,6 +53,27 @@ def aside() -> Iterator[None]:
     with _elsewhere(lambda: process.unshare(process.CLONE_NEWNS)):
         mount.mount(None, "/", None, mount.MS_SLAVE | mount.MS_REC)
         yield
+
+
+@contextmanager
+def occupied(place: Place) -> Iterator[None]:
+    """With a process of ours in the group that is a unit of systemd's: that begins with one and ends with its last, and CRIU
+    wants it to be there before there is anybody to be in it. If this command is killed, that process ends too."""
+    if not place.unit:
+        yield
+        return
+    hold = Hold()
+    pid = os.fork()
+    if not pid:
+        hold.wait()
+        os._exit(0)
+    try:
+        place.admit(pid)
+        yield
+    finally:
+        os.kill(pid, _SIGKILL)  # not by a word: as long as it stays, whoever stops the unit waits for it
+        os.waitpid(pid, 0)
+        hold.close()
 
 
 def mount_for_criu(rootfs: str) -> None:
@@ -106,10 +131,11 @@ def options(config: Config, record: Record, images: str, streams: list[int]) -> 
 
 
 def _groups(record: Record) -> list[dict[str, str]]:
-    """Where the group is in each hierarchy, for CRIU to put processes there and not where they were."""
+    """Where the group is in each hierarchy, for CRIU to put processes there and not where they were. A unit's path is from
+    where the hierarchy is mounted."""
     v1, v2, _ = Cgroups.detect().roots
     found = [
-        {"ctrl": controller, "path": root.removeprefix(v1.get(controller, "")) + record.cgroup_path}
+        {"ctrl": controller, "path": root.removeprefix(root if record.unit else v1.get(controller, "")) + record.cgroup_path}
         for controller, root in record.cgroup_v1.items()
     ]
     if record.cgroup_v2 and record.cgroups.unified:

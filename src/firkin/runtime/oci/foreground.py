@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from firkin.runtime.oci.notify import Notices
+
 _SIGCHLD, _SIGWINCH = 17, 28
 # Not to be caught, of this process's own making, or about this process's own terminal.
 _NOT_PASSED_ON = {4, 5, 7, 8, 9, 11, 13, 19, 21, 22, 23, 25, 31, 32, 33}
@@ -42,11 +44,12 @@ class Foreground:
         self._terminal = late.module("oci.terminal").Terminal(master)
         return [(0, master), (master, 1)]
 
-    def wait(self, pid: int, relays: list[tuple[int, int]]) -> int:
+    def wait(self, pid: int, relays: list[tuple[int, int]], notices: Notices | None = None) -> int:
         """Until the process `pid` has ended and its output is through. 128 + n if signal n ended it."""
         routes = dict(relays)
+        noticed = [notices.fileno()] if notices else []
         poll = select.poll()
-        for fd in (self._woken, *routes):
+        for fd in (self._woken, *routes, *noticed):
             poll.register(fd, select.POLLIN)
         try:
             self._reap(pid)  # it may have ended before anybody listened
@@ -54,6 +57,8 @@ class Foreground:
                 for fd, _ in poll.poll():
                     if fd == self._woken:
                         self._signals(pid)
+                    elif notices and fd in noticed:
+                        notices.pass_on(os.getpid())  # which is what systemd started, and ends as the process does
                     elif not _copy(fd, routes[fd]):
                         _close_route(poll, routes, fd)
             while any(not _copy(fd, routes[fd]) and _close_route(poll, routes, fd) for fd in self._ready(poll, routes)):

@@ -14,7 +14,7 @@ from firkin.linux import process
 from firkin.linux.netlink import Netlink
 from firkin.oci.runtime_resources import Resources
 from firkin.runtime import plan
-from firkin.runtime.oci import caller, destroy, groups, hooks, own_users, seccomp
+from firkin.runtime.oci import caller, destroy, groups, hooks, late, own_users, seccomp
 from firkin.runtime.oci.child import Child, open_namespaces
 from firkin.runtime.oci.record import CREATING, GATE, GATE_UNREADY, Directory, Record, now
 from firkin.runtime.validate import warnings
@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     from firkin.oci.runtime_config import Config
     from firkin.runtime.oci.bundle import Bundle
     from firkin.runtime.oci.context import Context
+    from firkin.runtime.oci.notify import Notices
     from firkin.runtime.oci.streams import Streams
 
 
 class Container:
-    """One that has just been made: its directory, record, configuration and first process."""
+    """One that has just been made: its directory, record, configuration and first process; `notices`: see `notify`."""
 
-    def __init__(self, directory: Directory, record: Record, config: Config, child: Child) -> None:
+    def __init__(self, directory: Directory, record: Record, config: Config, child: Child, notices: Notices | None) -> None:
         self.directory, self.record, self.config, self.child = directory, record, config, child
+        self.notices = notices
 
 
 def launch(context: Context, bundled: Bundle, streams: Streams, *, gated: bool) -> Container:
@@ -39,9 +41,14 @@ def launch(context: Context, bundled: Bundle, streams: Streams, *, gated: bool) 
     for text in warnings(bundled.config):
         context.log.warn(text)
     directory, record, place = begin(context, bundled)
-    child = None
+    child = notices = None
     try:
-        child = _spawn(context, directory, bundled, record, place, streams, gated)
+        config = bundled.config
+        if os.environ.get("NOTIFY_SOCKET"):
+            notify = late.module("oci.notify")
+            config = notify.provide(config, directory)
+            notices = None if gated else notify.try_to_listen(directory, context.log)
+        child = _spawn(context, directory, config, record, place, streams, gated)
         place.admit(child.pid)
         record = record.replace(cgroup_path=place.path, unit=place.unit)
         record = record.replace(pid=child.pid, start_time=process.start_time(child.pid))
@@ -52,7 +59,7 @@ def launch(context: Context, bundled: Bundle, streams: Streams, *, gated: bool) 
         _follow(child, bundled.config, record)
         if gated:
             os.rename(directory.file(GATE_UNREADY), directory.file(GATE))
-        return Container(directory, record, bundled.config, child)
+        return Container(directory, record, bundled.config, child, notices)
     except BaseException:
         if child:
             child.end()
@@ -100,14 +107,14 @@ def _first_record(directory: Directory, bundled: Bundle, place: groups.Place) ->
 def _spawn(
     context: Context,
     directory: Directory,
-    bundled: Bundle,
+    config: Config,
     record: Record,
     place: groups.Place,
     streams: Streams,
     gated: bool,
 ) -> Child:
     """Decide, then act."""
-    config, options, ordinary = bundled.config, context.options, caller.is_ordinary()
+    options, ordinary = context.options, caller.is_ordinary()
     linux = config.linux.replace(cgroups_path=place.path)
     handed = {**streams.handed, **open_namespaces(plan.namespace_paths(config))}
     if place.hold:

@@ -21,6 +21,7 @@ from firkin.oci.runtime_value import EMPTY, Value
 CREATING, CREATED, RUNNING, STOPPED, PAUSED = "creating", "created", "running", "stopped", "paused"
 GATE = "start.sock"  # as long as this is there, the container waits for `start`
 GATE_UNREADY = "creating.sock"  # what it is called while `create` is at work
+NOTIFY, NOTIFY_SOCKET = "notify", "notify.sock"  # what the container has for systemd's: a directory and a socket in it
 _OURS = ("state.json", "config.json", GATE, GATE_UNREADY)
 _BLOCK = 1 << 16
 _LONGEST_ID = 1024
@@ -105,9 +106,16 @@ class Directory:
             for name in os.listdir(self.path):
                 if name.lstrip(".").startswith(_OURS):
                     os.unlink(self.file(name))
+                elif name == NOTIFY:
+                    self._remove_notify()
             os.rmdir(self.path)
         except FileNotFoundError:
             pass
+
+    def _remove_notify(self) -> None:
+        if os.path.lexists(socket := self.file(f"{NOTIFY}/{NOTIFY_SOCKET}")):
+            os.unlink(socket)
+        os.rmdir(self.file(NOTIFY))
 
     def status(self, record: Record) -> str:
         if not alive(record):

@@ -5,28 +5,31 @@ Source: runc types/events.go; kernel cgroup-v1/*.rst, cgroup-v2.rst.
 
 from __future__ import annotations
 
+from firkin.runtime.oci import usage_io
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firkin.linux.cgroup import Cgroups
 
 _LARGEST = (1 << 64) - 1
 _TICK = 10_000_000  # ns: cpuacct.stat counts hundredths of a second
-_BLKIO = {
-    "ioServiceBytesRecursive": ("blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_service_bytes"),
-    "ioServicedRecursive": ("blkio.throttle.io_serviced_recursive", "blkio.throttle.io_serviced"),
-}
+_FLAGS_OF_SETS = (
+    "cpu_exclusive", "mem_hardwall", "mem_exclusive", "memory_migrate", "memory_spread_page", "memory_spread_slab",
+    "memory_pressure", "sched_load_balance", "sched_relax_domain_level",
+)  # fmt: skip
 
 
-def figures(cgroups: Cgroups, path: str) -> dict[str, object]:
-    """Times in nanoseconds, sizes in bytes."""
+def figures(cgroups: Cgroups, path: str, caches: dict[str, object]) -> dict[str, object]:
+    """Times in nanoseconds, sizes in bytes. `caches`: those of `usage_caches`."""
     first = cgroups.version("memory") == 1
     return {
         "cpu": _cpu_v1(cgroups, path) if cgroups.version("cpuacct") == 1 else _cpu_v2(cgroups, path),
+        "cpuset": _sets(cgroups, path),
         "memory": _memory_v1(cgroups, path) if first else _memory_v2(cgroups, path),
         "pids": {"current": _number(cgroups, path, "pids", "pids.current"), **_limit(cgroups, path, "pids", "pids.max")},
-        "blkio": _blkio(cgroups, path),
+        "blkio": usage_io.figures(cgroups, path) | _pressure(cgroups, path, "io"),
         "hugetlb": _hugetlb(cgroups, path),
-        "intel_rdt": {},
+        "intel_rdt": caches,
         "network_interfaces": None,
     }
 
@@ -50,9 +53,11 @@ def _most(cgroups: Cgroups, path: str, name: str) -> dict[str, int]:
 def _cpu_v1(cgroups: Cgroups, path: str) -> dict[str, object]:
     stat, throttled = cgroups.table(path, "cpuacct", "cpuacct.stat"), cgroups.table(path, "cpu", "cpu.stat")
     each = [int(word) for word in cgroups.read(path, "cpuacct", "cpuacct.usage_percpu").split()]
+    kinds = [line.split() for line in cgroups.read(path, "cpuacct", "cpuacct.usage_all").splitlines()[1:]]
     usage = {
         "total": _number(cgroups, path, "cpuacct", "cpuacct.usage"),
         "percpu": each,
+        **({"percpu_kernel": [int(row[2]) for row in kinds], "percpu_user": [int(row[1]) for row in kinds]} if kinds else {}),
         "kernel": stat.get("system", 0) * _TICK,
         "user": stat.get("user", 0) * _TICK,
     }
@@ -63,7 +68,42 @@ def _cpu_v2(cgroups: Cgroups, path: str) -> dict[str, object]:
     stat = cgroups.table(path, "cpu", "cpu.stat")
     names = {"total": "usage_usec", "kernel": "system_usec", "user": "user_usec"}
     usage = {word: stat.get(key, 0) * 1000 for word, key in names.items()}
-    return {"usage": usage, "throttling": _throttling(stat, stat.get("throttled_usec", 0) * 1000)}
+    return {"usage": usage, "throttling": _throttling(stat, stat.get("throttled_usec", 0) * 1000)} | _pressure(
+        cgroups, path, "cpu"
+    )
+
+
+def _sets(cgroups: Cgroups, path: str) -> dict[str, object]:
+    """Which processors and memory nodes; version 2 has no flags, and as with runc its lists are not here."""
+    first = cgroups.version("cpuset") == 1
+    text = {
+        name: cgroups.read(path, "cpuset", f"cpuset.{name}").strip() if first else ""
+        for name in ("cpus", "mems", *_FLAGS_OF_SETS)
+    }
+    lists = {name: _members(text[name]) for name in ("cpus", "mems") if text[name]}
+    return lists | {name: int(text[name] or 0) for name in _FLAGS_OF_SETS}
+
+
+def _members(text: str) -> list[int]:
+    """Of "0-2,7"."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def _pressure(cgroups: Cgroups, path: str, controller: str) -> dict[str, object]:
+    """How long processes had to wait, where the kernel counts that (PSI); version 2 only."""
+    text = cgroups.read(path, controller, f"{controller}.pressure") if cgroups.version(controller) == 2 else ""
+    rows = {words[0]: dict(word.split("=", 1) for word in words[1:]) for words in map(str.split, text.splitlines())}
+    averages = ("avg10", "avg60", "avg300")
+    found = {
+        kind: {**{name: float(row[name]) for name in averages}, "total": int(row["total"])}
+        for kind, row in rows.items()
+        if row["total"] != "0" or any(float(row[name]) for name in averages)
+    }
+    return {"psi": found} if text else {}
 
 
 def _throttling(stat: dict[str, int], time: int) -> dict[str, int]:
@@ -90,7 +130,7 @@ def _memory_v2(cgroups: Cgroups, path: str) -> dict[str, object]:
         word: {"usage": _number(cgroups, path, "memory", used), **_most(cgroups, path, most)}
         for word, used, most in (("usage", "memory.current", "memory.max"), ("swap", "memory.swap.current", "memory.swap.max"))
     }
-    return {"cache": raw.get("file", 0), **entries, "raw": raw}
+    return {"cache": raw.get("file", 0), **entries, "raw": raw, **_pressure(cgroups, path, "memory")}
 
 
 def _hugetlb(cgroups: Cgroups, path: str) -> dict[str, object]:
@@ -108,15 +148,4 @@ def _hugetlb(cgroups: Cgroups, path: str) -> dict[str, object]:
             else:
                 failures = cgroups.table(path, "hugetlb", prefix + ".events").get("max", 0)
             found[size] = {**{word: number for word, number in amounts.items() if number}, "failcnt": failures}
-    return found
-
-
-def _blkio(cgroups: Cgroups, path: str) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for word, names in _BLKIO.items():
-        text = next(filter(None, (cgroups.read(path, "blkio", name) for name in names)), "")
-        rows = [line.replace(":", " ").split() for line in text.splitlines()]
-        found[word] = [
-            {"major": int(row[0]), "minor": int(row[1]), "op": row[2], "value": int(row[3])} for row in rows if len(row) == 4
-        ]
     return found

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from firkin.errors import Conflict, Invalid, Unsupported
 from firkin.oci import json_text
-from firkin.runtime.oci import criu, criu_options, criu_outside, criu_wire, destroy, flags
-from firkin.runtime.oci.record import PAUSED, RUNNING, Directory, frozen, write
+from firkin.runtime.oci import criu, criu_options, criu_outside, criu_wire, destroy, flags, notify
+from firkin.runtime.oci.record import NOTIFY, PAUSED, RUNNING, Directory, frozen, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def main(context: Context) -> int:
     if (status := directory.status(record)) not in (RUNNING, PAUSED):
         raise Conflict(f"Container cannot be checkpointed in {status} state")
     config, verb = directory.config(), criu_wire.PRE_DUMP if options.on("pre-dump") else criu_wire.DUMP
+    if os.path.isdir(directory.file(NOTIFY)):
+        config = notify.mounted(config, directory)
     work = criu_options.Work(options, verb)
     os.makedirs(work.images, 0o700, exist_ok=True)
     _demand(context, verb, work)

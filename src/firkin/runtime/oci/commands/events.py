@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 
 from firkin.errors import Conflict, Invalid
-from firkin.runtime.oci import flags, show, usage
+from firkin.runtime.oci import flags, show, usage, usage_caches
 from firkin.runtime.oci.record import STOPPED, Directory, alive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from firkin.oci.runtime_config import Config
     from firkin.runtime.oci.context import Context
     from firkin.runtime.oci.record import Record
 
@@ -31,13 +32,14 @@ def main(context: Context) -> int:
     record = directory.load()
     if directory.status(record) == STOPPED:
         raise Conflict(f"container with id {record.id} is not running")
-    _show_stats(record)
+    config = directory.config()
+    _show_stats(config, record)
     if not context.options.on("stats"):
-        _watch(record, interval)
+        _watch(config, record, interval)
     return 0
 
 
-def _watch(record: Record, interval: float) -> None:
+def _watch(config: Config, record: Record, interval: float) -> None:
     """Until it ends."""
     killed, due = record.cgroups.oom_kills(record.cgroup_path), time.monotonic() + interval
     while alive(record):
@@ -48,11 +50,12 @@ def _watch(record: Record, interval: float) -> None:
             show.line({"type": "oom", "id": record.id})
         if time.monotonic() >= due and alive(record):
             due += interval
-            _show_stats(record)
+            _show_stats(config, record)
 
 
-def _show_stats(record: Record) -> None:
-    show.line({"type": "stats", "id": record.id, "data": usage.figures(record.cgroups, record.cgroup_path)})
+def _show_stats(config: Config, record: Record) -> None:
+    caches = usage_caches.figures(config, record)
+    show.line({"type": "stats", "id": record.id, "data": usage.figures(record.cgroups, record.cgroup_path, caches)})
 
 
 def _seconds(text: str) -> float:

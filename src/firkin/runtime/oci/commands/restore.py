@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from firkin.errors import Internal, Unsupported
-from firkin.runtime.oci import bundle, criu, criu_options, criu_restore, criu_wire, destroy, flags
+from firkin.errors import Internal
+from firkin.runtime.oci import bundle, criu, criu_options, criu_restore, criu_wire, destroy, flags, notify
 from firkin.runtime.oci.criu_restore import Restored
 from firkin.runtime.oci.finish import poststart
 from firkin.runtime.oci.foreground import Foreground
@@ -33,17 +33,19 @@ FLAGS = (
 
 def main(context: Context) -> int:
     options, detach = context.options, context.options.on("detach")
-    if context.systemd:
-        raise Unsupported("--systemd-cgroup: restoring a container into a unit of systemd's is not implemented")
     work = criu_options.Work(options, criu_wire.RESTORE)
     bundled = bundle.load(options.text("bundle"))
     process = bundled.config.process
     streams = Streams(context, bool(process and process.terminal), detach=detach)
     foreground = None if detach else Foreground(subreaper=not options.on("no-subreaper"))
-    directory, record, _ = begin(context, bundled)
+    directory, record, place = begin(context, bundled)
+    if os.environ.get("NOTIFY_SOCKET"):  # as when it was created; whether it is ready is told once, and not again
+        bundled = bundle.Bundle(bundled.path, bundled.data, notify.provide(bundled.config, directory), bundled.rootfs)
     restored = Restored(directory, record, bundled.config, streams)
     try:
-        _restore(context, bundled, work, streams, restored)
+        with criu_restore.occupied(place):
+            restored.record = record.replace(cgroup_path=place.path, unit=place.unit)
+            _restore(context, bundled, work, streams, restored)
         if options.text("pid-file"):
             write(options.text("pid-file"), str(restored.record.pid).encode())
         poststart(bundled.config, restored.record)

@@ -34,6 +34,8 @@ def main(context: Context) -> int:
         announce(container, streams, options.text("pid-file"))
         poststart(container.config, container.record)
         code = 0
+        if container.notices and detach:
+            container.notices.await_ready(container.child.pid, container.child.pidfd)
         if foreground:
             code = _attend(foreground, container, streams)
     except BaseException:
@@ -47,7 +49,7 @@ def main(context: Context) -> int:
 def _attend(foreground: Foreground, container: Container, streams: Streams) -> int:
     child = container.child
     relays = streams.relays if child.console is None else foreground.take_terminal(child.console)
-    return foreground.wait(child.pid, relays)
+    return foreground.wait(child.pid, relays, container.notices)
 
 
 def _clean_up(context: Context, container: Container) -> None:

@@ -9,10 +9,10 @@ import _socket
 import os
 
 from firkin.errors import Conflict, Invalid
-from firkin.runtime.oci import destroy
+from firkin.runtime.oci import destroy, late
 from firkin.runtime.oci.child import explain
 from firkin.runtime.oci.finish import poststart
-from firkin.runtime.oci.record import CREATED, GATE, STOPPED, Directory
+from firkin.runtime.oci.record import CREATED, GATE, STOPPED, Directory, open_process
 from firkin.runtime.spawn import Outcome
 
 TYPE_CHECKING = False
@@ -31,6 +31,7 @@ def main(context: Context) -> int:
         raise Conflict("cannot start a container that has stopped")
     if status != CREATED:
         raise Conflict(f"cannot start an already {status} container")
+    notices = late.module("oci.notify").Notices(directory, context.log) if os.environ.get("NOTIFY_SOCKET") else None
     _open_gate(directory, record)
     config = directory.config()
     try:
@@ -39,6 +40,8 @@ def main(context: Context) -> int:
         destroy.end(record)
         destroy.remove(directory, record, context.log)
         raise
+    if notices:
+        notices.await_ready(record.pid, open_process(record))
     return 0
 
 
