@@ -35,6 +35,7 @@ MAY_WAIT = {
     "firkin.runtime.elsewhere",
     "firkin.runtime.id_maps",
     "firkin.runtime.oci.hold",
+    "firkin.runtime.oci.notify",
     "firkin.runtime.oci.scopes",
     "firkin.runtime.oci.terminal",
     "firkin.runtime.oci.unit_annotations",
