@@ -103,6 +103,8 @@ def _system(root: Path) -> Path:
     _from_archive("a small Debian", "mmdebstrap", "--variant=extract", "--quiet", include, SUITE, str(root))
     for directory in ("proc", "sys", "dev", "run", "tmp", "var/tmp", "root"):
         (root / directory).mkdir(parents=True, exist_ok=True)
+    for directory in ("tmp", "var/tmp"):
+        (root / directory).chmod(0o1777)
     if not (root / "bin/sh").exists():
         (root / "bin/sh").symlink_to("dash")
     _accounts(root / "etc")
