@@ -15,7 +15,7 @@ import os
 import signal
 import ssl
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from firkin import config as configuration
@@ -23,7 +23,7 @@ from firkin import userdirs
 from firkin.api.hosts import serve
 from firkin.api.tls import server_context
 from firkin.config import DaemonConfig
-from firkin.engine import adopt, exits, oom, shutdown, userns_remap
+from firkin.engine import adopt, exits, old_logs, oom, reload, shutdown, userns_remap
 from firkin.engine.engine import Engine
 from firkin.engine.events import Events
 from firkin.engine.states import is_up
@@ -86,9 +86,10 @@ async def _compose(config: DaemonConfig, layout: Layout, ports: HostPorts | None
     content = ContentStore(layout)
     layers = Layers(layout, content, Limits(ratio=0, floor=config.max_unpacked_bytes))
     snapshots = Snapshots(layout, layers)
-    networks = await Networks.open(layout, config, ports)
+    engine_id = _engine_id(layout)
+    networks = await Networks.open(layout, config, engine_id, ports)
     engine = Engine(
-        id=_engine_id(layout),
+        id=engine_id,
         config=config,
         layout=layout,
         machine=machine.detect(
@@ -150,8 +151,8 @@ def _finished(task: asyncio.Task[None]) -> None:
         log.error("background work failed", exc_info=task.exception())
 
 
-async def run(config: DaemonConfig) -> None:
-    """Be the engine until SIGTERM or SIGINT."""
+async def run(config: DaemonConfig, again: Callable[[], DaemonConfig]) -> None:
+    """Be the engine until SIGTERM or SIGINT. What `again` returns is the configuration of now, for SIGHUP."""
     layout = Layout(os.path.abspath(config.data_root), os.path.abspath(config.exec_root))
     with _sole_owner(layout):
         ports = HostPorts(layout.exec_root) if config.rootless else None
@@ -161,7 +162,9 @@ async def run(config: DaemonConfig) -> None:
         await engine.networks.settle()
         await engine.images.sweep()
         serving = await serve(engine, list(config.hosts), group=config.group, tls=_tls(config))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, engine, again)
         adopt.start_policies(engine)
+        _background(old_logs.attend(engine))
         _freeze_heap()
         log.info("listening on %s", ", ".join(config.hosts))
         await _until_told_to_stop()
@@ -182,6 +185,20 @@ def _ulimits(config: DaemonConfig) -> tuple[Ulimit, ...]:
 
 def _tls(config: DaemonConfig) -> ssl.SSLContext | None:
     return server_context(config.tlscacert, config.tlscert, config.tlskey) if config.tlsverify else None
+
+
+def _reload(engine: Engine, again: Callable[[], DaemonConfig]) -> None:
+    try:
+        reload.reload(engine, again())
+    except FirkinError as error:
+        log.error("reload the configuration: %s", error.message)
+        return
+    _set_log_level(engine.config)
+    log.info("the configuration is reloaded")
+
+
+def _set_log_level(config: DaemonConfig) -> None:
+    logging.getLogger().setLevel(logging.DEBUG if config.debug else logging.INFO)
 
 
 def _freeze_heap() -> None:
@@ -228,11 +245,10 @@ def main(argv: list[str], again: list[str]) -> int:
         config = _configuration(argv)
         if config.rootless and os.geteuid():
             enter(os.path.abspath(config.exec_root), again)
-        logging.basicConfig(
-            level=logging.DEBUG if config.debug else logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-        )
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+        _set_log_level(config)
         with _pidfile(config.pidfile):
-            asyncio.run(run(config))
+            asyncio.run(run(config, lambda: _configuration(argv)))
     except FirkinError as error:
         print(f"firkin daemon: {error.message}", file=sys.stderr)
         return 1

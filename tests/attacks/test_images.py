@@ -3,11 +3,13 @@ are put together. CVE-2026-17106, CVE-2021-41190, CVE-2024-3727."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import re
 import tarfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 
 from tests.attacks.hostile_images import archive, file, layer, load, run, tar_of
 from tests.attacks.rig import IMAGE, SECRET, Rig
+from tests.storage.hoards import links_to_nowhere, packed
 
 LONG = "x" * (3 << 20)
 
@@ -193,3 +196,30 @@ def test_a_part_of_a_volume_that_is_a_link(rig: Rig, tmp_path: Path) -> None:
         refused = done.returncode and f"open '{part}' in volume shared" in done.stderr
         assert refused or done.stdout.split() == ["link", "root", "up"], done
     rig.engine.firkin("volume", "rm", "shared")
+
+
+def test_a_layer_of_names_alone_does_not_eat_the_hosts_memory(rig: Rig) -> None:
+    """A few megabytes, of which six hundred would have to be kept."""
+    content = packed(links_to_nowhere(150_000))
+    assert len(content) < 32 << 20
+    peaks: dict[str, int] = {}
+    over = threading.Event()
+    watching = threading.Thread(target=_watch, args=(rig.engine.process.pid, peaks, over))
+    watching.start()
+    try:
+        assert "more than the 536870912 bytes of memory allowed" in load(rig, archive({}, content))
+    finally:
+        over.set()
+        watching.join()
+    assert 100 << 20 < peaks["worker"] < 640 << 20 and peaks["engine"] < 256 << 20
+    assert rig.alive()
+
+
+def _watch(engine: int, peaks: dict[str, int], over: threading.Event) -> None:
+    """The most resident bytes that the engine, and any one process it has started, have had."""
+    while not over.wait(0.05):
+        children = Path(f"/proc/{engine}/task/{engine}/children").read_text().split()
+        for kind, pid in (("engine", str(engine)), *(("worker", child) for child in children)):
+            with contextlib.suppress(OSError):
+                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                peaks[kind] = max(peaks.get(kind, 0), pages * os.sysconf("SC_PAGE_SIZE"))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import IMAGE
+from tests.lab import Engine, wait_until
 
 
 def test_a_named_volume_keeps_and_is_filled_once(client) -> None:
@@ -92,3 +94,65 @@ def test_a_part_of_a_volume(client, tmp_path: Path) -> None:
         assert client("run", "--rm", "--mount", mount + "none", IMAGE, "true", check=False).returncode == 127
     finally:
         client("volume", "rm", "parts")
+
+
+@pytest.fixture
+def mounting(engine: Engine, tmp_path: Path) -> Iterator[str]:
+    """A container that has ended, with volumes that are mounts: /bound of a directory of the host's, /fresh a tmpfs."""
+    (tmp_path / "file").write_text("content")
+    bound = ("type=none", "o=bind", f"device={tmp_path}")
+    for name, options in (("bound", bound), ("fresh", ("type=tmpfs", "device=tmpfs", "o=size=1m"))):
+        engine.firkin("volume", "create", *(word for option in options for word in ("-o", option)), name)
+    engine.firkin("run", "--name", "mounting", "-v", "bound:/bound", "-v", "fresh:/fresh", IMAGE, "touch", "/fresh/old")
+    yield "mounting"
+    engine.firkin("rm", "-f", "mounting")
+    engine.firkin("volume", "rm", "-f", "bound", "fresh")
+    assert mounted(engine) == []
+
+
+def mounted(engine: Engine) -> list[str]:
+    table = engine.lab.run("cat", "/proc/mounts").stdout.splitlines()
+    return [line.split()[1] for line in table if f"{engine.dir}/data/volumes" in line]
+
+
+def test_cp_of_a_stopped_container_has_volumes_that_are_mounts(client, engine: Engine, mounting: str, tmp_path: Path) -> None:
+    copied = tmp_path / "copied"
+    client("cp", f"{mounting}:/bound/file", str(copied))
+    assert copied.read_text() == "content"
+    client("cp", str(copied), f"{mounting}:/bound/back")
+    assert (tmp_path / "back").read_text() == "content"
+    client("cp", str(copied), f"{mounting}:/fresh/new")  # which is gone with its mount, as with Docker
+    assert client("cp", f"{mounting}:/fresh/new", str(copied), check=False).returncode == 1
+    assert mounted(engine) == []
+
+
+def test_cp_says_what_cannot_be_mounted(client, engine: Engine) -> None:
+    client("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "first")
+    client("volume", "create", "-o", "type=ext4", "-o", "device=/dev/nowhere", "none")
+    client("create", "--name", "halved", "-v", "first:/a", "-v", "none:/n", IMAGE, "true")
+    try:
+        for argv in (("cp", "halved:/etc/passwd", "-"), ("start", "halved")):
+            done = client(*argv, check=False)
+            assert done.returncode == 1 and "mount" in done.stderr and "no such file or directory" in done.stderr
+            assert mounted(engine) == []
+    finally:
+        client("rm", "halved")
+        client("volume", "rm", "first", "none")
+
+
+def test_a_daemon_killed_during_a_copy_leaves_no_mount(engine: Engine, mounting: str, tmp_path: Path) -> None:
+    connection = engine.api()
+    connection.putrequest("PUT", f"/containers/{mounting}/archive?path=/bound")
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    connection.send(b"200\r\n" + bytes(512) + b"\r\n")
+    wait_until(lambda: len(mounted(engine)) == 2)
+    # Without the container nothing refers to what is mounted, and what is mounted is not to be removed with the volume.
+    engine.firkin("rm", mounting)
+    assert "volume is in use" in engine.firkin("volume", "rm", "bound", check=False).stderr
+    engine.kill()
+    assert len(mounted(engine)) == 2
+    engine.start()
+    assert mounted(engine) == []
+    engine.firkin("volume", "rm", "bound", "fresh")
+    assert (tmp_path / "file").read_text() == "content"

@@ -148,10 +148,67 @@ def test_an_exec_with_nobody_on_its_streams_still_ends(engine: Engine, sleeper: 
     assert engine.api().call("GET", f"/exec/{made['Id']}/json")[1]["ExitCode"] == 4
 
 
+def test_a_detached_exec_prints_what_it_likes(client, sleeper: str) -> None:
+    """A terminal takes 4 KiB that nobody reads."""
+    for flags in ("-d", "-dt", "-dit"):
+        client("exec", flags, sleeper, "sh", "-c", f"seq 50000 && touch /printed{flags}")
+        wait_until(lambda flags=flags: client("exec", sleeper, "test", "-e", f"/printed{flags}", check=False).returncode == 0)
+
+
+@pytest.mark.parametrize("flags", [(), ("-i",), ("-t",)], ids=["plain", "input", "terminal"])
+def test_an_exec_goes_on_when_its_client_is_gone(engine: Engine, client, sleeper: str, flags: tuple[str, ...]) -> None:
+    script = "touch /begun; while ! test -e /go; do sleep 0.05; done; seq 50000 && cat && touch /ended"
+    process = engine.lab.start("docker", "exec", *flags, sleeper, "sh", "-c", script, env=engine.env, stdin=subprocess.PIPE)
+
+    def there(path: str) -> bool:
+        return client("exec", sleeper, "test", "-e", path, check=False).returncode == 0
+
+    wait_until(lambda: there("/begun"))
+    process.kill()
+    process.wait()
+    client("exec", sleeper, "touch", "/go")
+    if flags != ("-t",):
+        wait_until(lambda: there("/ended"))
+    else:  # no end of input there: it waits in `cat`
+        wait_until(lambda: "cat" in client("top", sleeper).stdout)
+
+
 def test_top_stats_and_port(client, sleeper: str) -> None:
     assert "sleep 0.05" in client("top", sleeper).stdout or "trap" in client("top", sleeper).stdout
     row = json.loads(client("stats", "--no-stream", "--format", "json", sleeper).stdout)
     assert row["Name"] == "sleeper" and int(row["PIDs"]) >= 1 and row["MemUsage"]
+
+
+def test_rotated_logs_are_packed(client, engine: Engine) -> None:
+    options = [word for option in ("compress=true", "max-size=20k", "max-file=20") for word in ("--log-opt", option)]
+    script = "trap 'seq 8000 9000; exit' TERM; seq 3000; while :; do sleep 0.05; done"
+    client("run", "-d", "--name", "packed", *options, IMAGE, "sh", "-c", script)
+    directory = engine.dir / "data/containers" / json.loads(client("inspect", "packed").stdout)[0]["Id"]
+
+    def files() -> list[str]:
+        return sorted(path.name.rpartition("log")[2] for path in directory.glob("*-json.log*"))
+
+    def all_packed() -> bool:
+        rotated = [name for name in files() if name]
+        return len(rotated) > 1 and all(name.endswith(".gz") for name in rotated)
+
+    wait_until(all_packed, 20, files)
+    engine.kill()
+    client_gone = client("logs", "packed", check=False).returncode
+    engine.start()
+    assert client_gone != 0
+    numbers = [str(number) for number in range(1, 3001)]
+    assert client("logs", "packed").stdout.split() == numbers
+    assert client("logs", "-n", "2900", "packed").stdout.split() == numbers[100:]
+    following = subprocess.Popen(
+        engine.lab.argv(["docker", "logs", "-f", "packed"]), env=engine.env, stdout=subprocess.PIPE, text=True
+    )
+    time.sleep(0.5)
+    client("stop", "packed")
+    assert following.communicate(timeout=20)[0].split() == numbers + [str(number) for number in range(8000, 9001)]
+    wait_until(all_packed, 20, files)
+    client("rm", "packed")
+    assert not directory.exists()
 
 
 def test_logs(client) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -207,6 +208,27 @@ for kind in container network volume image; do docker $kind prune -f --filter la
 docker events --since $since --until 0s --format '{{.Type}} {{.Action}} {{json .Actor.Attributes}}'
 """
 
+DETACH = f"""
+docker run -dit --name keys -l k=v box cat >/dev/null; docker run -di --name pipe box cat >/dev/null
+since=$(date +%s.%N)
+{sys.executable} -c '
+import os, socket, time
+def attach(name, keys, typed):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(os.environ["DOCKER_HOST"].removeprefix("unix://"))
+    path = "/v1.41/containers/" + name + "/attach?stdin=1&stdout=1&stream=1&detachKeys=" + keys
+    sock.send(("POST " + path + " HTTP/1.1\\r\\nHost: x\\r\\nConnection: Upgrade\\r\\nUpgrade: tcp\\r\\n\\r\\n").encode())
+    assert b"101" in sock.recv(999)
+    time.sleep(0.5)
+    sock.send(typed)
+    time.sleep(0.5)
+    sock.close()
+attach("keys", "", b"\\x10\\x11"); attach("keys", "a,b", b"ab"); attach("pipe", "a,b", b"ab"); attach("keys", "a,b", b"\\x10\\x11")
+'; sleep 1
+docker events --since $since --until 0s --format '{{{{.Type}}}} {{{{.Action}}}} {{{{json .Actor.Attributes}}}}'
+docker rm -f keys pipe >/dev/null
+"""
+
 PING = "curl -s --unix-socket ${DOCKER_HOST#unix://} -w '%{http_code}' http://engine/v1.41"
 ANSWERS = """
 -X POST /containers/up/resize?h=10&w=20
@@ -314,7 +336,7 @@ def test_refuses_what_docker_refuses(both: list[Engine], command: str) -> None:
     assert "level=error" not in ours[2]
 
 
-@pytest.mark.parametrize("script", [LIFE, VERBS], ids=["life", "verbs"])
+@pytest.mark.parametrize("script", [LIFE, VERBS, DETACH], ids=["life", "verbs", "detach"])
 def test_announces_the_same_events(both: list[Engine], script: str) -> None:
     docker, ours = ask(both, script)
     assert ours[1].splitlines() == docker[1].splitlines()

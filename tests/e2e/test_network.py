@@ -50,6 +50,22 @@ def test_a_random_port(client, engine: Engine) -> None:
     client("rm", "-f", "any")
 
 
+def test_ipv6_is_published_too(client, engine: Engine) -> None:
+    client("network", "create", "--ipv6", "six")
+    # busybox's httpd listens on both by itself
+    client("run", "-d", "--name", "both", "--network", "six", "-p", "8085:80", IMAGE, "sh", "-c", SERVE.format("both"))
+    try:
+        assert client("port", "both").stdout.splitlines() == ["80/tcp -> 0.0.0.0:8085", "80/tcp -> [::]:8085"]
+        assert client("ps", "--format", "{{.Ports}}", "-f", "name=both").stdout == "0.0.0.0:8085->80/tcp, [::]:8085->80/tcp\n"
+        gateways = [one["Gateway"] for one in json.loads(client("network", "inspect", "six").stdout)[0]["IPAM"]["Config"]]
+        assert len(gateways) == 2 and gateways[1].startswith("fd")
+        for address in ("127.0.0.1", "localhost", gateways[0], f"[{gateways[1]}]"):
+            wait_until(lambda address=address: fetch(engine, f"http://{address}:8085/") == "both\n")
+    finally:
+        client("rm", "-f", "both")
+        client("network", "rm", "six")
+
+
 ECHO = "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 8088))\nwhile 1: s.sendto(*s.recvfrom(99))"
 ASK = """import socket, sys
 s = socket.socket(type=socket.SOCK_DGRAM); s.settimeout(1); s.sendto(b'ping', (sys.argv[1], 8088)); print(s.recv(99))"""

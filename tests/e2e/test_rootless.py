@@ -41,7 +41,7 @@ s = socket.socket(); s.setsockopt(1, 2, 1); s.bind((sys.argv[1], 8097)); s.liste
 while 1:
     c, a = s.accept(); c.send(b"found"); c.close()"""
 ASK = """import socket, sys
-s = socket.socket(type=socket.SOCK_DGRAM); s.settimeout(2); s.connect((sys.argv[1], int(sys.argv[2]))); s.send(b"?")
+s = socket.socket(10 if ":" in sys.argv[1] else 2, 2); s.settimeout(2); s.connect((sys.argv[1], int(sys.argv[2]))); s.send(b"?")
 print(s.recv(99).decode())"""
 
 
@@ -261,6 +261,21 @@ def test_a_published_port_shows_who_connects(engine: Homestead, web: str) -> Non
     assert engine.fetch(HERE, 8090) == HERE  # the machine itself, by its own address
     gateway = json.loads(engine.firkin("network", "inspect", "bridge").stdout)[0]["IPAM"]["Config"][0]["Gateway"]
     assert engine.fetch("127.0.0.1", 8090) == gateway  # a loopback's address would be the container's own
+
+
+def test_ipv6_leads_to_a_container_without_it(engine: Homestead, web: str) -> None:
+    bindings = inspected(engine, web)["NetworkSettings"]["Ports"]["80/tcp"]
+    assert bindings == [{"HostIp": ip, "HostPort": "8090"} for ip in ("0.0.0.0", "::")]
+    gateway = json.loads(engine.firkin("network", "inspect", "bridge").stdout)[0]["IPAM"]["Config"][0]["Gateway"]
+    assert engine.fetch("::1", 8090) == gateway
+    engine.firkin(
+        "run", "-d", "--name", "inner", "-p", "[::1]:8089:80", "-p", "[::1]:8089:80/udp", "python", "python3", "-c", WHO_UDP
+    )
+    try:
+        wait_until(lambda: engine.lab.run("python3", "-c", ASK, "::1", "8089", check=False).stdout == gateway + "\n")
+        assert engine.fetch(HERE, 8089, away=True) == ""
+    finally:
+        engine.firkin("rm", "-f", "inner")
 
 
 def test_udp_too(engine: Homestead) -> None:

@@ -64,6 +64,27 @@ async def test_detach_keys_end_the_attachment() -> None:
     assert streams.detached and await streams.read() is None
 
 
+async def test_keys_mean_nothing_without_a_terminal() -> None:
+    """As in dockerd, also when they are named."""
+    streams = Streams({}, detach_keys="a,b")
+    await streams.write(b"ab")
+    assert not streams.detached
+
+
+async def test_output_that_is_left_goes_to_who_takes_it() -> None:
+    read, write = pipe_pair()
+    taken: list[dict[int, int]] = []
+    streams = Streams({read: 1}, on_leave=taken.append)
+    reading = asyncio.create_task(streams.read())
+    await asyncio.sleep(0)
+    await streams.leave()
+    assert taken == [{read: 1}] and await asyncio.wait_for(reading, 1) is None
+    os.write(write, b"more")
+    assert await Streams(taken[0]).read() == (1, b"more")
+    os.close(read)
+    os.close(write)
+
+
 async def test_one_that_is_closed_takes_nobody_elses_reader_away() -> None:
     """The numbers of its descriptors are free at once, and the next client's before the reader of this one has woken up."""
     read, write = pipe_pair()

@@ -1,11 +1,13 @@
 """Address management, as pure functions."""
 
+from ipaddress import ip_network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from firkin.errors import Forbidden, Invalid, Unavailable
-from firkin.network.ipam import AddressPool, check_free, choose_subnet, complete, mac_for
+from firkin.network.ipam import DEFAULT_POOLS, AddressPool, check_free, choose_subnet, complete, mac_for, with_unique_local
 from firkin.network.model import Subnet
 
 
@@ -23,6 +25,23 @@ def test_the_hosts_routes_are_avoided():
     assert choose_subnet(["172.16.0.0/14", "172.20.4.0/24", "fd00::/8"]) == "172.21.0.0/16"
     with pytest.raises(Forbidden, match="Pool overlaps"):
         check_free("10.0.3.0/24", ["10.0.0.0/16"])
+
+
+def test_ipv6_comes_from_a_pool_of_the_engines_own():
+    pools = with_unique_local(DEFAULT_POOLS, "an-engine")
+    first = choose_subnet([], pools, version=6)
+    net = ip_network(first)
+    assert net.prefixlen == 64 and net.subnet_of(ip_network("fd00::/8")) and not net.subnet_of(ip_network("fd00::/16"))
+    second = choose_subnet([first, "172.17.0.0/16"], pools, version=6)
+    assert second != first and net.supernet(new_prefix=48) == ip_network(second).supernet(new_prefix=48)
+    assert with_unique_local(DEFAULT_POOLS, "an-engine") == pools != with_unique_local(DEFAULT_POOLS, "another")
+    assert choose_subnet(["fd00::/8"], pools) == "172.17.0.0/16"
+
+
+def test_a_pool_of_ones_own_takes_its_place():
+    pools = with_unique_local((("fd00:1::/56", 64), ("10.0.0.0/8", 24)), "an-engine")
+    assert pools == (("fd00:1::/56", 64), ("10.0.0.0/8", 24))
+    assert (choose_subnet([], pools), choose_subnet(["fd00:1::/64"], pools, version=6)) == ("10.0.0.0/24", "fd00:1:0:1::/64")
 
 
 def test_a_request_is_completed_and_checked():

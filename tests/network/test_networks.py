@@ -1,5 +1,6 @@
 """The networks service: create, find, remove, connect; what survives; what a failure leaves."""
 
+import ipaddress
 import os
 import socket
 from dataclasses import replace
@@ -83,7 +84,6 @@ async def test_what_cannot_be_created(tmp_path):
         (NetworkRequest("x", options={BRIDGE_NAME: 'x" accept'}), Invalid, "invalid bridge name"),
         (NetworkRequest("x", options={BRIDGE_NAME: "br-app"}), Forbidden, "in use"),
         (NetworkRequest("x", options={MTU: "big"}), Invalid, "invalid value"),
-        (NetworkRequest("x", enable_ipv6=True), Invalid, "no IPv6 subnet"),
     ):
         with pytest.raises(kind, match=text):
             await networks.create(request)
@@ -280,6 +280,32 @@ async def test_a_reboot_comes_up_clean(tmp_path):
     assert again.find("app").subnets == app.subnets
     assert again.find("bridge").subnets[0].subnet == "172.19.0.0/16", "this host has come to use 172.17 otherwise"
     await start(again, record("one", ("app",)))
+
+
+@isolated
+async def test_an_ipv6_network_without_a_subnet_gets_one(tmp_path):
+    networks = await engine(tmp_path)
+    six = await networks.create(NetworkRequest("six", enable_ipv6=True))
+    given = await networks.create(NetworkRequest("given", enable_ipv6=True, subnets=(Subnet("10.7.0.0/16"),)))
+    assert [subnet.subnet for subnet in (six.subnets[0], given.subnets[0])] == ["172.18.0.0/16", "10.7.0.0/16"]
+    nets = [ipaddress.ip_network(network.subnets[1].subnet) for network in (six, given)]
+    assert nets[0] != nets[1] and all(net.prefixlen == 64 and net.subnet_of(ipaddress.ip_network("fd00::/8")) for net in nets)
+    one, two = await start(networks, record("one", ("six",))), await start(networks, record("two", ("six",)))
+    address = one.record.endpoints["six"].global_ipv6_address
+    async with await serve_tcp(one.namespace, 80, "::"):
+        assert await ask_tcp(two.namespace, address, 80) == two.record.endpoints["six"].global_ipv6_address
+
+
+@isolated
+async def test_pools_that_cannot_be(tmp_path):
+    for pool in (
+        {"base": "10.0.0.0/8"},
+        {"base": "x", "size": 24},
+        {"base": "10.0.0.0/24", "size": 16},
+        {"base": "fd00::/48", "size": 129},
+    ):
+        with pytest.raises(Invalid, match="default-address-pools"):
+            await open_networks(tmp_path, default_address_pools=(pool,))
 
 
 @isolated

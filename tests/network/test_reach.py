@@ -5,6 +5,9 @@ import socket
 import struct
 import subprocess
 
+import pytest
+
+from firkin.errors import Internal, Invalid
 from firkin.model import PortBinding
 from firkin.network import forwarding
 from firkin.network.model import NetworkRequest, Subnet
@@ -36,6 +39,43 @@ async def test_a_published_port_answers_from_everywhere(tmp_path):
         assert await ask_tcp(apart.namespace, web.ip, 80) is None, "not directly from another network"
         await stop(networks, web)
         assert await ask_tcp(HERE, "127.0.0.1", 8080) is None
+
+
+@isolated
+async def test_a_published_port_answers_in_both_families(tmp_path):
+    left, _ = _neighbours("0")
+    networks = await engine(tmp_path)
+    await networks.create(NetworkRequest("six", enable_ipv6=True, subnets=(Subnet("fd00:77::/64"),)))
+    ports = {"80/tcp": (PortBinding("", "8080"), PortBinding("", ""), PortBinding("", "8080-8090"))}
+    web = await start(networks, record("web", ("six",), ports=ports))
+    same = await start(networks, record("same", ("six",)))
+    alone = await start(networks, record("alone", ports={"80/tcp": (PortBinding("", "7000"),)}))
+    first, second, *others, fifth, sixth = web.record.ports["80/tcp"]
+    assert (first, second) == (PortBinding("0.0.0.0", "8080"), PortBinding("::", "8080"))
+    assert (fifth, sixth) == (PortBinding("0.0.0.0", "8081"), PortBinding("::", "8081")), "of a range, free in both"
+    assert [other.host_ip for other in others] == ["0.0.0.0", "::"] and len({other.host_port for other in others}) == 1
+    assert alone.record.ports["80/tcp"] == (PortBinding("0.0.0.0", "7000"),), "no rule leads from one family to the other"
+    gateway = web.record.endpoints["six"].gateway
+    servers = [
+        await serve_tcp(web.namespace, 80, "0.0.0.0", b"four "),
+        await serve_tcp(web.namespace, 80, "fd00:77::2", b"six "),
+    ]
+    assert await ask_tcp(left, "fd00:9::1", 8080, timeout=10) == "six fd00:9::2", "another host; its address is kept"
+    assert await ask_tcp(left, "10.9.0.1", 8080) == "four 10.9.0.2"
+    assert await ask_tcp(HERE, "fd00:9::1", 8080) == "six fd00:77::1", "the host's own address"
+    assert await _refusal("::1", 8080) == "refused", "no way back from there, so that a client tries the next address at once"
+    assert await ask_tcp(HERE, "localhost", 8080) == f"four {gateway}"
+    assert await ask_tcp(same.namespace, "fd00:9::1", 8080) == "six fd00:77::1", "a container of the same network"
+    assert await ask_tcp(HERE, "::1", 7000) is None
+    with pytest.raises(Invalid, match="IPv6 loopback"):
+        await networks.acquire(record("inner", ("six",), ports={"80/tcp": (PortBinding("::1", "9000"),)}))
+    with pytest.raises(Internal, match="port is already allocated"):
+        await networks.acquire(record("late", ("six",), ports={"80/tcp": (PortBinding("", "8080"),)}))
+    for running in (web, alone):
+        await stop(networks, running)
+    await start(networks, record("next", ("six",), ports={"80/tcp": (PortBinding("", "8080"),)}))
+    for server in servers:
+        server.close()
 
 
 @isolated
@@ -231,6 +271,18 @@ async def test_rules_live_in_tables_of_our_own_and_vanish(tmp_path):
     await _nft("add table ip theirs; add chain ip theirs x")
     await networks.close()
     assert await _nft("list ruleset") == before
+
+
+async def _refusal(ip, port):
+    """How the host itself fails to connect."""
+    try:
+        async with asyncio.timeout(1.5):
+            await asyncio.open_connection(ip, port)
+    except ConnectionRefusedError:
+        return "refused"
+    except TimeoutError:
+        return "silence"
+    return "connected"
 
 
 def _neighbours(routing):

@@ -221,7 +221,7 @@ async def open_networks(path, **config):
     layout = Layout(str(path / "data"), str(path / "exec"))
     for root in (layout.data_root, layout.exec_root):
         os.makedirs(root, exist_ok=True)
-    return await Networks.open(layout, DaemonConfig(**config))
+    return await Networks.open(layout, DaemonConfig(**config), "an-engine")
 
 
 async def engine(path, **config):

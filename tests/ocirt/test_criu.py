@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.ocirt.conftest import Bundle, Runtime, cgroups_called
-from tests.ocirt.test_terminal import read_until, receive_console
+from tests.ocirt.test_terminal import listening, read_until, receive_console
 
 Wait = Callable[..., None]
 # CRIU, and runc with it, have no use for what streams of a test's own lead to.
@@ -368,16 +367,19 @@ def test_streams_are_those_of_who_restores(box: Box) -> None:
     box.nothing_is_left()
 
 
-def test_a_terminal(box: Box, place: Path) -> None:
+def checkpointed_with_a_terminal(box: Box, script: str) -> None:
     box.bundle.config["process"]["terminal"] = True
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(place / "console"))
-        listener.listen()
-        box.start("while read x; do echo got $x; done", "--console-socket", str(place / "console"))
-        first = receive_console(listener)
-        box.checkpoint()
-        os.close(first)
-        box.restore("--console-socket", str(place / "console"))
+    with listening(box.place / "first") as listener:
+        box.start(script, "--console-socket", str(box.place / "first"))
+        master = receive_console(listener)
+    box.checkpoint()
+    os.close(master)
+
+
+def test_a_terminal(box: Box, place: Path) -> None:
+    checkpointed_with_a_terminal(box, "while read x; do echo got $x; done")
+    with listening(place / "second") as listener:
+        box.restore("--console-socket", str(place / "second"))
         master = receive_console(listener)
         os.write(master, b"word\n")
         assert b"got word" in read_until(master, b"got word")
@@ -386,14 +388,7 @@ def test_a_terminal(box: Box, place: Path) -> None:
 
 def test_a_terminal_in_the_foreground(box: Box, place: Path) -> None:
     """The command's own takes the part of the one there was."""
-    box.bundle.config["process"]["terminal"] = True
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(place / "console"))
-        listener.listen()
-        box.start("read x; echo got $x; exit 5", "--console-socket", str(place / "console"))
-        first = receive_console(listener)
-    box.checkpoint()
-    os.close(first)
+    checkpointed_with_a_terminal(box, "read x; echo got $x; exit 5")
     restore = box.runtime.argv("restore", "-b", str(box.bundle.path), "--image-path", str(place / "images"), box.name)
     master, own = os.openpty()
     with subprocess.Popen(restore, stdin=own, stdout=own, stderr=own) as process:
@@ -406,14 +401,7 @@ def test_a_terminal_in_the_foreground(box: Box, place: Path) -> None:
 
 
 def test_a_terminal_that_nobody_takes(box: Box, place: Path) -> None:
-    box.bundle.config["process"]["terminal"] = True
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(place / "console"))
-        listener.listen()
-        box.start("sleep 1000", "--console-socket", str(place / "console"))
-        first = receive_console(listener)
-    box.checkpoint()
-    os.close(first)
+    checkpointed_with_a_terminal(box, "sleep 1000")
     said = box.restore("--console-socket", str(place / "nobody"), check=1)
     assert "nobody" in said or box.runtime.name == "runc"
     box.nothing_is_left()

@@ -67,7 +67,7 @@ def test_a_changed_source_is_noticed(copied: Copy) -> None:
     assert copied.version().startswith("firkin-new version")
 
 
-@pytest.mark.parametrize("content", [b"", b"\0", b"nonsense", b"\xe9\x01\0\0\0"])
+@pytest.mark.parametrize("content", [b"", b"\0", b"nonsense", b"\xe9\x01\0\0\0", marshal.dumps([]), marshal.dumps((0, []))])
 def test_kept_code_that_is_damaged_is_not_needed(copied: Copy, content: bytes) -> None:
     copied.version()
     copied.kept.write_bytes(content)
@@ -85,11 +85,11 @@ def test_kept_code_is_nobody_elses_to_write(copied: Copy, mask: int) -> None:
 
 def poison(kept: Path) -> None:
     """Other code for one of the modules, with everything else as it was."""
-    modules = marshal.loads(kept.read_bytes())
+    own, modules = marshal.loads(kept.read_bytes())
     (place,) = (index for index, one in enumerate(modules) if one[0] == "firkin.runtime.oci.main")
     code = compile("import os\nprint('poisoned', flush=True)\nos._exit(0)", "poison", "exec")
     modules[place] = (*modules[place][:-1], code)
-    kept.write_bytes(marshal.dumps(modules))
+    kept.write_bytes(marshal.dumps((own, modules)))
 
 
 SUSPECT: dict[str, Callable[[Path], None]] = {

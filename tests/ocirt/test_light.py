@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from firkin.runtime.oci import main
+from firkin.runtime.oci.together import MAY_WAIT
 from tests.lab import ROOT
 from tests.ocirt.conftest import Bundle
 
@@ -73,12 +74,14 @@ def test_every_command_is_a_module_with_the_same_three_things() -> None:
         )
 
 
-def test_what_is_imported_late_exists() -> None:
+def test_what_is_imported_late_exists_and_is_executed_late() -> None:
+    """Also when it has been kept."""
     for path in (ROOT / "src/firkin/runtime/oci").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "late.module":
                 name = ast.literal_eval(node.args[0]).replace(".", "/")
                 assert (ROOT / f"src/firkin/runtime/{name}.py").exists(), name
+                assert "firkin.runtime." + name.replace("/", ".") in MAY_WAIT
 
 
 def test_the_entry_has_no_cost_of_its_own() -> None:

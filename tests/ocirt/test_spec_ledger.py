@@ -45,19 +45,19 @@ def table() -> dict[str, list[str]]:
 
 
 def test_the_ledger_names_every_field_that_is_read() -> None:
-    assert table() == {part: list(cls._fields.values()) for part, cls in PARTS.items()}
+    assert table() == {part: list(cls.fields().values()) for part, cls in PARTS.items()}
 
 
 def test_every_field_of_the_schema_is_read() -> None:
     linux = json.loads((SCHEMA / "config-linux.json").read_text())["linux"]["properties"]
-    assert set(linux) == set(runtime_linux.Linux._fields.values())
-    assert set(linux["resources"]["properties"]) == set(runtime_resources.Resources._fields.values())
+    assert set(linux) == set(runtime_linux.Linux.fields().values())
+    assert set(linux["resources"]["properties"]) == set(runtime_resources.Resources.fields().values())
     for word in ("intelRdt", "memoryPolicy", "seccomp", "timeOffsets"):
-        assert set(linux[word]["properties"]) == set(PARTS[f"`linux.{word}`"]._fields.values())
+        assert set(linux[word]["properties"]) == set(PARTS[f"`linux.{word}`"].fields().values())
     for word in ("memory", "cpu", "blockIO", "network"):
         found = linux["resources"]["properties"][word]["properties"]
-        assert set(found) == set(PARTS[f"`linux.resources.{word}`"]._fields.values())
+        assert set(found) == set(PARTS[f"`linux.resources.{word}`"].fields().values())
     whole = json.loads((SCHEMA / "config-schema.json").read_text())["properties"]
     process = set(whole["process"]["properties"]) - {"commandLine"}
-    assert process == set(runtime_config.Process._fields.values())
-    assert set(whole) - {"freebsd", "solaris", "vm", "windows", "zos"} == set(runtime_config.Config._fields.values())
+    assert process == set(runtime_config.Process.fields().values())
+    assert set(whole) - {"freebsd", "solaris", "vm", "windows", "zos"} == set(runtime_config.Config.fields().values())

@@ -9,9 +9,10 @@ import pwd
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -41,28 +42,13 @@ class Systemd(Runtime):
     def argv(self, *words: str) -> list[str]:
         return [self.program, "--root", str(self.root), "--systemd-cgroup", *words]
 
-    def call(self, *words: str, check: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
-        return super().call(*words, check=check, **{"timeout": PATIENCE, **options})
-
     def pid(self, name: str = "box") -> int:
         return int(self.state(name)["pid"])
 
 
-@pytest.fixture(params=["firkin-oci", pytest.param("runc", marks=pytest.mark.reference)])
-def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Systemd]:
-    program = FIRKIN_OCI if request.param == "firkin-oci" else shutil.which("runc")
-    if not program:
-        pytest.skip("runc is not installed")
-    runtime = Systemd(program, tmp_path / request.param)
-    yield runtime
-    runtime.close()
-
-
 @pytest.fixture
-def oci(tmp_path: Path) -> Iterator[Systemd]:
-    runtime = Systemd(FIRKIN_OCI, tmp_path / "firkin-oci")
-    yield runtime
-    runtime.close()
+def command_line() -> type[Systemd]:
+    return Systemd
 
 
 @pytest.fixture
@@ -338,6 +324,27 @@ def test_devices_stay_limited_whatever_systemd_does(oci: Systemd, bundle: Bundle
 Podman = Callable[..., str]
 
 
+def test_a_command_that_is_killed_leaves_no_unit(runtime: Systemd, bundle: Bundle, unit: str) -> None:
+    """Whenever: what it has made by then is removed by `delete`."""
+    runtime.create(bundle)
+    group = cgroups_called(unit)[0]
+    runtime.call("delete", "--force", "box")
+    wait_until(lambda: nothing_is_left(unit), PATIENCE)
+    record = runtime.root / "box"
+    for sign, seconds in ((record, 0), (group, 0), (group, 0.002), (group, 0.02), (record / "state.json", 0.02)):
+        argv = runtime.argv("create", "--bundle", str(bundle.path), "box")
+        with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as command:
+            while not os.path.exists(sign) and command.poll() is None:
+                pass
+            time.sleep(seconds)
+            command.kill()
+        runtime.call("delete", "--force", "box", check=None)
+        wait_until(lambda: nothing_is_left(unit), PATIENCE)
+        if runtime.name == "runc":  # which keeps a directory without a record
+            shutil.rmtree(record, ignore_errors=True)
+        assert not record.exists()
+
+
 def life_under_podman(podman: Podman, rootfs: Path, above: str, as_user: Sequence[str] = ()) -> None:
     container = podman(
         "run", "-d", "--network=none", "--memory=64m", "--pids-limit=33", "--rootfs", str(rootfs), "sleep", "1000"
@@ -386,7 +393,7 @@ def test_podman(tmp_path: Path, rootfs: Path) -> None:
     life_under_podman(podman_of(tmp_path), rootfs, "/machine.slice")
 
 
-def test_podman_without_root(tmp_path: Path, rootfs: Path) -> None:
+def test_podman_without_root(rootfs: Path) -> None:
     """The unit is the user's own manager's."""
     if not UNIFIED:
         pytest.skip("this is cgroup version 1, where systemd makes groups for root only")
@@ -396,17 +403,13 @@ def test_podman_without_root(tmp_path: Path, rootfs: Path) -> None:
     systemctl("start", f"user@{user.pw_uid}.service", check=False)
     if not Path(f"/run/user/{user.pw_uid}/systemd/private").exists():
         pytest.skip("the user has no systemd of his own here")
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copytree(rootfs, home / "rootfs", symlinks=True)
-    subprocess.run(["chown", "-R", f"{user.pw_uid}:{user.pw_gid}", str(home)], check=True)
-    for above in [*tmp_path.parents][:-2]:  # pytest's own directories are root's alone
-        above.chmod(above.stat().st_mode | 0o011)
-    tmp_path.chmod(0o755)
-    env = [f"HOME={home}", f"XDG_RUNTIME_DIR=/run/user/{user.pw_uid}"]
-    as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "env", "--unset=USER", *env]
-    above = f"/user.slice/user-{user.pw_uid}.slice/user@{user.pw_uid}.service/user.slice"
-    life_under_podman(podman_of(home, as_user), home / "rootfs", above, as_user)
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as home:  # podman wants short names
+        shutil.copytree(rootfs, f"{home}/rootfs", symlinks=True)
+        subprocess.run(["chown", "-R", f"{user.pw_uid}:{user.pw_gid}", home], check=True)
+        env = [f"HOME={home}", f"XDG_RUNTIME_DIR=/run/user/{user.pw_uid}"]
+        as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "env", "--unset=USER", *env]
+        above = f"/user.slice/user-{user.pw_uid}.slice/user@{user.pw_uid}.service/user.slice"
+        life_under_podman(podman_of(Path(home), as_user), Path(home) / "rootfs", above, as_user)
 
 
 def has_ids(name: str) -> bool:

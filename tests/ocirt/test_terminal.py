@@ -6,9 +6,20 @@ import array
 import os
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.ocirt.conftest import Bundle, Runtime
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    """A console socket."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        yield listener
 
 
 def receive_console(listener: socket.socket) -> int:
@@ -30,9 +41,7 @@ def read_until(fd: int, wanted: bytes) -> bytes:
 def test_the_terminal_goes_to_the_console_socket(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     bundle.config["process"]["terminal"] = True
     bundle.config["process"]["consoleSize"] = {"height": 33, "width": 99}
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "console"))
-        listener.listen()
+    with listening(tmp_path / "console") as listener:
         runtime.create(
             bundle.sh("stty size; tty; ls -l /dev/console | cut -c1; read x; echo got $x"),
             "--console-socket",

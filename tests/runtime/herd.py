@@ -156,7 +156,9 @@ async def herd(root: Path) -> AsyncIterator[Herd]:
     made = Herd(root)
     try:
         await made.connect()
-        yield made
+        try:
+            yield made
+        finally:
+            made.shepherds.close()
     finally:
-        made.shepherds.close()
         made.end()

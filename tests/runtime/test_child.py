@@ -475,3 +475,18 @@ def test_cgroup_views_show_one_group_each(box: Box, tmp_path: Path) -> None:
 def test_an_unknown_step_is_a_failure_not_a_hang(box: Box) -> None:
     failure = box.run([("no-such-step",)]).failure
     assert failure == (0, 0, "KeyError: 'no-such-step'")
+
+
+# --- imports -------------------------------------------------------------------------------------------------------
+def test_a_child_imports_nothing_from_files() -> None:
+    """By then they may be the container's."""
+    script = """
+from firkin.runtime import child
+try:
+    child._forget_launcher([])
+    import wave
+except ModuleNotFoundError:
+    print("not found")
+"""
+    done = subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": "src"}, capture_output=True, text=True)
+    assert done.stdout == "not found\n", done.stderr

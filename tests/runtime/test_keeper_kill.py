@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from tests.runtime.herd import Herd, eventually, herd
 
+from firkin.runtime.journal import Journal
+
 ROUNDS = 40
 LINES = 500  # a round; block-buffered, so that most reads end in the middle of a line
 COUNT = (
@@ -71,6 +73,22 @@ async def test_killed_before_every_system_call_of_a_batch(tmp_path: Path) -> Non
         assert [entry["log"] for entry in whole] == [f"{number}\n" for number in range(len(whole))]
         lines = [line for i in range(len(cut) // 2) for line in (f"one {i} two {i}\n", f"three {i} four {i}\n")]
         assert [entry["log"] for entry in cut] == lines
+
+
+def test_a_successor_reads_what_was_half_read_by_the_same_pipe() -> None:
+    """It is given no other: its own could be too small for a batch, if it is an ordinary user's who has many (pipe(7))."""
+    keeper = Journal()
+    os.write(keeper.target, b"in flight")
+    os.write(keeper.fds[-1], b"half r")
+    before = os.listdir("/proc/self/fd")
+    heir = Journal(list(keeper.fds))
+    heir.take_over()
+    assert heir.peek() == b"in flight"
+    heir.drain()
+    assert heir.peek() == b""
+    assert os.listdir("/proc/self/fd") == before
+    for fd in keeper.fds:
+        os.close(fd)
 
 
 @needs_strace

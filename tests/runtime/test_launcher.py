@@ -132,6 +132,7 @@ async def test_orphans_of_containers_are_buried(tmp_path: Path) -> None:
         gate = herded.gate()
         await herded.run("c", f"(sh -c '{gate.wait}' & echo $!)")
         await herded.exit_of("c")
+        await eventually(lambda: herded.text("c").endswith("\n"))  # the exit may be told first
         orphan = int(herded.text("c"))
         assert Path(f"/proc/{orphan}/stat").read_text().split()[3] == str(herded.pid("keeper"))
         await gate.open()

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +18,7 @@ import pytest
 
 from firkin.model import LogEntry, LogRequest
 from firkin.runtime.jsonlog import encode
+from firkin.runtime.log_packing import pack_rotated, unmoved
 from firkin.runtime.logfile import follow, read
 from firkin.runtime.logwriter import LogWriter
 
@@ -107,6 +115,141 @@ def test_one_file_only_starts_again(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["log"]
     assert log.read()[-1] == 19
     log.writer.close()
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Iterator[Written]:
+    """Entries 0 to 39 in five files, of which the two oldest are packed."""
+    log = Written(tmp_path, max_size=600, max_file=9)
+    log.write(*range(20))
+    pack_rotated(log.path)
+    log.write(*range(20, 40))
+    yield log
+    log.writer.close()
+
+
+def test_packed_files_are_read_like_others(packed: Written) -> None:
+    names = sorted(os.listdir(os.path.dirname(packed.path)))
+    assert names == ["log", "log.1", "log.2", "log.3.gz", "log.4.gz"]
+    assert packed.read() == list(range(40))
+    for count in (1, 10, 20, 25, 30, 39, 40, 99):
+        assert packed.read(tail=count) == list(range(max(0, 40 - count), 40))
+    assert packed.read(since=3 * 10**9, until=31 * 10**9) == list(range(3, 31))
+    assert packed.read(stderr=False, tail=38) == list(range(2, 40, 2))
+    pack_rotated(packed.path)
+    assert sorted(os.listdir(os.path.dirname(packed.path)))[1:] == [f"log.{n}.gz" for n in (1, 2, 3, 4)]
+    assert packed.read() == list(range(40)) and packed.read(tail=35) == list(range(5, 40))
+
+
+def test_gzip_reads_what_is_packed(packed: Written) -> None:
+    text = subprocess.run(["gzip", "-dc", packed.path + ".4.gz"], check=True, capture_output=True).stdout
+    assert text.startswith(b'{"log":"0\\n"') and text.endswith(b"}\n")
+    assert stat.S_IMODE(os.stat(packed.path + ".4.gz").st_mode) == 0o640
+
+
+def test_as_many_files_stay_packed_or_not(packed: Written) -> None:
+    for start in range(40, 400, 20):
+        packed.write(*range(start, start + 20))
+        if start % 40:
+            pack_rotated(packed.path)
+        there = packed.read()
+        assert there == list(range(there[0], start + 20)) and len(os.listdir(os.path.dirname(packed.path))) <= 9
+    assert len(there) > 60
+
+
+def test_what_was_packed_when_somebody_was_killed_counts_once(packed: Written) -> None:
+    shutil.copy(packed.path + ".4.gz", packed.path + ".2.gz")  # its place was taken, the other file was still there
+    assert packed.read() == list(range(40))
+    packed.write(*range(40, 60))
+    pack_rotated(packed.path)
+    assert packed.read() == list(range(60))
+
+
+def test_a_damaged_file_is_read_up_to_there(packed: Written) -> None:
+    with open(packed.path + ".4.gz", "r+b") as file:
+        file.truncate(os.path.getsize(file.name) - 20)
+    there = packed.read()
+    assert there[-30:] == list(range(10, 40)) and there == sorted(set(there))
+    with open(packed.path + ".4.gz", "wb"):
+        assert packed.read()[-30:] == list(range(10, 40))
+
+
+def test_nobody_holds_up_the_writer(packed: Written) -> None:
+    """Who has the files for himself makes the log rotate later."""
+    inode = os.stat(packed.path).st_ino
+    with unmoved(packed.path) as unmoving:
+        assert unmoving
+        packed.write(*range(40, 80))
+        assert os.stat(packed.path).st_ino == inode
+    packed.write(80)
+    assert os.stat(packed.path).st_ino != inode
+    assert packed.read() == list(range(81))
+
+
+async def test_a_follower_reads_nothing_twice_however_it_is_packed(tmp_path: Path) -> None:
+    log = Written(tmp_path, max_size=300, max_file=40)
+    log.write(0)
+    finished = False
+    seen = []
+
+    async def watch() -> None:
+        async for entry in follow(log.path, LogRequest(), lambda: finished):
+            seen.append(int(entry.data))
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0.1)
+    for number in range(1, 120):
+        log.write(number)
+        if number % 10 == 0:
+            await asyncio.to_thread(pack_rotated, log.path)
+        if number % 25 == 0:  # several rotations, packed already, between two looks
+            await asyncio.sleep(0.05)
+    finished = True
+    await asyncio.wait_for(watching, 10)
+    assert seen == list(range(120))
+    log.writer.close()
+
+
+WRITER = """import sys
+from firkin.runtime.jsonlog import encode
+from firkin.runtime.logwriter import LogWriter
+writer = LogWriter({"path": sys.argv[1] + "/log", "max_size": 300, "max_file": 10000, "driver": "json-file", "attributes": ""})
+number = int(sys.argv[2])
+while True:
+    writer.make_room()
+    writer.append(encode([b"%d\\n" % number], "stdout", 5))
+    number += 1"""
+PACKER = """import sys
+from firkin.runtime.log_packing import pack_rotated
+while True: pack_rotated(sys.argv[1] + "/log")"""
+
+
+def test_whoever_is_killed_no_line_is_lost_or_there_twice(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    numbers: list[int] = []
+    (tmp_path / "log").touch()
+    try:
+        for _ in range(16):
+            for script in (WRITER, PACKER):
+                if script not in running:
+                    running[script] = subprocess.Popen(
+                        [sys.executable, "-c", script, str(tmp_path), str(len(numbers))], env=env
+                    )
+            time.sleep(chance.uniform(0.2, 0.4))
+            for script in chance.choice(((WRITER,), (WRITER, PACKER))):
+                victim = running.pop(script)
+                victim.kill()
+                assert victim.wait() == -signal.SIGKILL
+            there = entries(str(tmp_path / "log"), LogRequest())
+            numbers = [int(entry.data) for entry in there]
+            assert numbers == list(range(len(numbers)))
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
+    assert len(numbers) > 500 and len(list(tmp_path.glob("*.gz"))) > 20
 
 
 @pytest.mark.parametrize(("max_size", "max_file"), [(0, 1), (300, 4), (300, 1)])

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from firkin.errors import Invalid
 from firkin.storage.layers import Layers, Limits
+from tests.storage.hoards import links_to_nowhere, packed
 from tests.storage.rig import Member, Store, folder, hard_link, link, member, tar_of
 
 VICTIM = "/tmp/firkin-hostile-victim"
@@ -27,6 +31,15 @@ def victim() -> object:
     yield
     assert os.listdir(VICTIM) == ["file"] and Path(VICTIM, "file").read_text() == "host's own"
     subprocess.run(["rm", "-rf", VICTIM], check=True)
+
+
+def xz_long(data: bytes) -> bytes:
+    return lzma.compress(data, filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 26}])
+
+
+def zstandard_long(data: bytes) -> bytes:
+    parameters = zstandard.ZstdCompressionParameters(compression_level=3, window_log=27, enable_ldm=True)
+    return zstandard.ZstdCompressor(compression_params=parameters).compress(data)
 
 
 def left_behind(store: Store) -> list[str]:
@@ -94,6 +107,17 @@ async def test_a_bomb_is_stopped_at_its_limit(store: Store) -> None:
         await layers.unpack(blob)
     assert left_behind(store) == []
     assert (await Layers(store.layout, store.content, Limits(ratio=2000, floor=1)).unpack(blob)).size == 8 << 20
+
+
+async def test_a_hoard_of_names_is_not_for_the_daemon_to_keep(store: Store) -> None:
+    with pytest.raises(Invalid, match="more than 67108864 bytes would have to be known"):
+        await store.layers.unpack(store.put(packed(links_to_nowhere(20_000))))
+    assert left_behind(store) == []
+
+
+@pytest.mark.parametrize("compress", [xz_long, zstandard_long], ids=["xz -9", "zstd --long=27"])
+async def test_the_largest_windows_are_fine(store: Store, compress: Callable[[bytes], bytes]) -> None:
+    await store.layer(compress(tar_of(member("a", os.urandom(1 << 20) * 150))))
 
 
 @pytest.mark.parametrize("cut", [100, 512, 700, 1024 + 5000])

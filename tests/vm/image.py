@@ -103,13 +103,11 @@ def _system(root: Path) -> Path:
     _from_archive("a small Debian", "mmdebstrap", "--variant=extract", "--quiet", include, SUITE, str(root))
     for directory in ("proc", "sys", "dev", "run", "tmp", "var/tmp", "root"):
         (root / directory).mkdir(parents=True, exist_ok=True)
+    for directory in ("tmp", "var/tmp"):
+        (root / directory).chmod(0o1777)
     if not (root / "bin/sh").exists():
         (root / "bin/sh").symlink_to("dash")
-    (root / "etc/passwd").write_text(
-        "root:x:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n"
-    )
-    (root / "etc/group").write_text("root:x:0:\nmessagebus:x:100:\ntty:x:5:\nnogroup:x:65534:\n")
-    (root / "etc/shadow").write_text("root:*:20000::::::\n")
+    _accounts(root / "etc")
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
     (root / "etc/machine-id").write_text(f"{1:032x}\n")  # machine-id(5): without one systemd asks what a new machine is to be
     _run("ldconfig", "-r", str(root))
@@ -118,6 +116,24 @@ def _system(root: Path) -> Path:
     _run(sys.executable, *compiling, "-s", str(root), str(root / "usr/lib/python3.11"))
     shutil.copy(shutil.which("docker") or "/usr/bin/docker", root / "usr/bin/docker")
     return root
+
+
+def _accounts(etc: Path) -> None:
+    """Root, who the system has a use for, and an ordinary user with subordinate ids."""
+    users = "root:x:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+    (etc / "passwd").write_text(users + "ordinary:x:1000:1000::/tmp:/bin/sh\n")
+    (etc / "group").write_text("root:x:0:\nmessagebus:x:100:\ntty:x:5:\nnogroup:x:65534:\nordinary:x:1000:\n")
+    (etc / "shadow").write_text("root:*:20000::::::\nordinary:*:20000::::::\n")
+    for name in ("subuid", "subgid"):
+        (etc / name).write_text("ordinary:100000:65536\n")
+    for kind in (
+        "account",
+        "auth",
+        "password",
+        "session",
+        "session-noninteractive",
+    ):  # pam.d(5): what `pam-auth-update` would have made
+        (etc / f"pam.d/common-{kind}").write_text(f"{kind.partition('-')[0]} required pam_permit.so\n")
 
 
 def _selinux(root: Path) -> None:
@@ -155,8 +171,8 @@ def _checkout(to: Path) -> None:
     shutil.copytree(venv / "lib", to / ".venv/lib", ignore=shutil.ignore_patterns(*_NOT_NEEDED))
     (to / ".venv/bin").mkdir()
     (to / ".venv/bin/python").symlink_to("/usr/bin/python3")
-    for name in (".ready", "pyvenv.cfg"):
-        shutil.copy2(venv / name, to / ".venv" / name)
+    shutil.copy2(venv / "pyvenv.cfg", to / ".venv/pyvenv.cfg")
+    (to / ".venv/.ready").touch()  # later than anything that a checkout has just written
     _run(sys.executable, "-m", "compileall", "-q", "-j2", "--invalidation-mode", "unchecked-hash", str(to / "src"))
 
 

@@ -14,8 +14,8 @@ from firkin.oci import foreign_json
 Filters = dict[str, list[str]]
 
 CONTAINER_PRUNE = frozenset(("label", "label!", "until"))
-EVENTS = frozenset(("container", "event", "id", "image", "label", "network", "scope", "type", "volume"))
-EVENTS |= {"config", "daemon", "node", "plugin", "secret", "service"}  # known words that fit no event here
+EVENTS = frozenset(("container", "daemon", "event", "id", "image", "label", "network", "scope", "type", "volume"))
+EVENTS |= {"config", "node", "plugin", "secret", "service"}  # known words that fit no event here
 
 
 def parse_filters(text: str, accepted: frozenset[str] | None) -> Filters:

@@ -61,6 +61,7 @@ def _never(item: Event, values: list[str]) -> bool:
 
 _TESTS: dict[str, Callable[[Event, list[str]], bool]] = {
     "container": _named("container"),
+    "daemon": _named("daemon"),
     "event": _is_action,
     "id": lambda item, values: item.actor_id in values,
     "image": _of_image,
@@ -69,5 +70,5 @@ _TESTS: dict[str, Callable[[Event, list[str]], bool]] = {
     "scope": lambda item, values: "local" in values,
     "type": lambda item, values: item.type in values,
     "volume": _named("volume"),
-    **dict.fromkeys(("config", "daemon", "node", "plugin", "secret", "service"), _never),
+    **dict.fromkeys(("config", "node", "plugin", "secret", "service"), _never),
 }

@@ -68,7 +68,7 @@ async def serve(
     finally:
         if copying_in is not None:
             copying_in.cancel()
-        await streams.close()
+        await streams.leave()
     return Finished()
 
 
@@ -125,6 +125,6 @@ async def _copy_in(inflow: Inflow, streams: Streams, then_close: bool) -> None:
             await streams.write(data)
         await streams.close_stdin()
         if then_close:
-            await streams.close()
+            await streams.leave()
     except Detached:
         pass  # streams.read ends too

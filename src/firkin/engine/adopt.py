@@ -36,6 +36,7 @@ async def adopt(engine: Engine) -> None:
             await _take_over(engine, entry)
         else:
             await _sweep(engine, entry)
+    await engine.volumes.sweep()
 
 
 def start_policies(engine: Engine) -> None:
@@ -85,8 +86,6 @@ async def _sweep(engine: Engine, entry: Entry) -> None:
     forget_notes(engine, entry.id)
     if engine.cgroups.exists(cgroup_path(engine, entry.record)):
         await remove_cgroup(engine, cgroup_path(engine, entry.record))
-    engine.volumes.adopt(entry.record.mounts)
-    await engine.volumes.let_go(entry.record.mounts)
     if entry.record.host.auto_remove:
         await remove.remove(engine, entry.id, volumes=True)
 

@@ -6,8 +6,8 @@ Source: Docker Engine API, `/containers/{id}/archive`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 
 from firkin.engine.engine import Engine
 from firkin.engine.mounts import open_subpaths, with_subpaths
@@ -20,7 +20,7 @@ from firkin.storage.archive import PathStat, Root
 async def stat(engine: Engine, ref: str, path: str) -> PathStat:
     """What is at `path`; raises `NotFound`."""
     entry = engine.containers.find(ref)
-    with _root(engine, entry) as root:
+    async with _root(engine, entry) as root:
         try:
             return await files.stat_path(root, path)
         except NotFound:
@@ -30,7 +30,7 @@ async def stat(engine: Engine, ref: str, path: str) -> PathStat:
 async def get(engine: Engine, ref: str, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
     """What is at `path`, and it as a tar stream."""
     entry = engine.containers.find(ref)
-    with _root(engine, entry) as root:
+    async with _root(engine, entry) as root:
         try:
             found = await files.read_archive(root, path)
         except NotFound:
@@ -45,7 +45,7 @@ async def put(
     """Unpack a tar stream into the directory `path`; `copy_owner`: all of it belongs to the container's user."""
     entry = engine.containers.find(ref)
     user = entry.record.config.user if copy_owner else ""
-    with _root(engine, entry) as root:
+    async with _root(engine, entry) as root:
         try:
             await files.write_archive(root, path, chunks, keep_kinds=keep_kinds, user=user)
         except NotFound:
@@ -53,17 +53,19 @@ async def put(
     engine.events.container("extract-to-dir", entry.record)
 
 
-@contextmanager
-def _root(engine: Engine, entry: Entry) -> Iterator[Root]:
-    """Parts of volumes are open for as long as it takes a worker to start. Raises `NotFound` for one that has gone."""
+@asynccontextmanager
+async def _root(engine: Engine, entry: Entry) -> AsyncIterator[Root]:
+    """Parts of volumes are open, and volumes with driver options mounted, for as long as it takes a worker to start: it has all
+    of it in a mount namespace of its own then. Raises `NotFound` for a part that has gone."""
     if entry.live:
         yield files.running(entry.live.pidfd, own_users=entry.record.id_maps is not None)
         return
-    with ExitStack() as closing:
-        parts = {f"fd:{name}": fd for name, fd in open_subpaths(engine, entry.record.mounts, closing).items()}
-        mounts = [mount for mount in with_subpaths(entry.record.mounts) if mount.type != "tmpfs"]
-        binds = [(parts.get(mount.source, mount.source), mount.destination, not mount.read_write) for mount in mounts]
-        yield engine.snapshots.root(entry.id, binds, entry.record.host.readonly_rootfs)
+    mounts = [mount for mount in with_subpaths(entry.record.mounts) if mount.type != "tmpfs"]
+    async with engine.volumes.mounted(entry.record.mounts):
+        with ExitStack() as closing:
+            parts = {f"fd:{name}": fd for name, fd in open_subpaths(engine, entry.record.mounts, closing).items()}
+            binds = [(parts.get(mount.source, mount.source), mount.destination, not mount.read_write) for mount in mounts]
+            yield engine.snapshots.root(entry.id, binds, entry.record.host.readonly_rootfs)
 
 
 def _missing(ref: str, path: str) -> FirkinError:

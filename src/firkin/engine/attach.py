@@ -36,6 +36,7 @@ async def attach(engine: Engine, ref: str, request: AttachRequest) -> Streams:
         detach_keys=request.detach_keys,
         on_close_stdin=lambda: _close_stdin(entry) if takes_input and entry.record.config.stdin_once else None,
         on_close=lambda: _withdraw(entry, sinks),
+        on_detach=lambda: engine.events.container("detach", entry.record),
     )
     if entry.live:
         await hand_over(engine, entry, sinks)

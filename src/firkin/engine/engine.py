@@ -32,6 +32,7 @@ class ExecSession:
     stdin: StdinPipe = field(default_factory=lambda: StdinPipe(None, None))
     console: int | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    unheard: asyncio.Task[None] | None = None  # reads on what nobody is attached to
 
     def close_console(self) -> None:
         if self.console is not None:

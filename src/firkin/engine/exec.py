@@ -5,6 +5,7 @@ Source: Docker Engine API, `POST /containers/{id}/exec` and `POST /exec/{id}/sta
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import ExitStack
 from dataclasses import replace
@@ -73,12 +74,26 @@ async def start(engine: Engine, session: ExecSession) -> Streams:
         outputs = await _launch(engine, session, detach=False)
     except FirkinError as error:
         return _words(error.message)
-    return _streams(session, session.record.request, outputs)
+    return _streams(engine, session, outputs)
 
 
 async def start_detached(engine: Engine, session: ExecSession) -> None:
-    """Run what was claimed with nobody on its streams; raises what the failing step says."""
-    await _launch(engine, session, detach=True)
+    """Run what was claimed with nobody on its streams (but a terminal is read from); raises what the failing step says."""
+    if outputs := await _launch(engine, session, detach=True):
+        _read_on(session, outputs)
+
+
+def _read_on(session: ExecSession, outputs: dict[int, int]) -> None:
+    """Nobody is attached, or nobody any more. A program would soon wait for room in a terminal that nobody reads, and die of
+    writing into a pipe; its input ends."""
+    session.stdin.close_write()
+    session.unheard = asyncio.create_task(_discard(Streams(outputs)))
+
+
+async def _discard(streams: Streams) -> None:
+    while await streams.read() is not None:  # noqa: ASYNC110 - not a wait: one that writes without pause lets others in
+        await asyncio.sleep(0)
+    await streams.close()
 
 
 async def _launch(engine: Engine, session: ExecSession, detach: bool) -> dict[int, int]:
@@ -138,8 +153,7 @@ async def _spawn(engine: Engine, session: ExecSession, request: ExecRequest, liv
     if spawned.console is not None:
         os.set_blocking(spawned.console, False)
         session.console = spawned.console
-        if not detach:
-            outputs[os.dup(spawned.console)] = 1
+        outputs[os.dup(spawned.console)] = 1
         if session.ended.is_set():  # it was quicker than we are
             session.close_console()
     return outputs
@@ -227,7 +241,9 @@ def _words(message: str) -> Streams:
     return Streams({read: 1})
 
 
-def _streams(session: ExecSession, request: ExecRequest, outputs: dict[int, int]) -> Streams:
+def _streams(engine: Engine, session: ExecSession, outputs: dict[int, int]) -> Streams:
+    request = session.record.request
+
     async def stdin() -> int | None:
         return session.console if request.tty else session.stdin.write
 
@@ -237,6 +253,12 @@ def _streams(session: ExecSession, request: ExecRequest, outputs: dict[int, int]
         tty=request.tty,
         detach_keys=request.detach_keys,
         on_close_stdin=session.stdin.close_write,
-        on_close=session.close_console,
+        on_detach=lambda: _tell_detached(engine, session),
+        on_leave=lambda left: _read_on(session, left),
         finished=session.ended.wait,
     )
+
+
+def _tell_detached(engine: Engine, session: ExecSession) -> None:
+    if entry := engine.containers.get(session.record.container_id):
+        engine.events.container("exec_detach", entry.record, execID=session.record.id)

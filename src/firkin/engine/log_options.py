@@ -53,6 +53,11 @@ def check(log: LogConfig) -> None:
             raise Invalid(f"invalid log opt {key}: error parsing regexp: {error}") from None
 
 
+def compresses(log: LogConfig) -> bool:
+    """Whether rotated files are to be packed."""
+    return log.config.get("compress") in _TRUE
+
+
 def attributes(record: Container) -> str:
     """What each line of the log is to carry, as JSON; "" for nothing."""
     options = record.host.log_config.config

@@ -30,6 +30,7 @@ class Streams:
     `outputs`: descriptor -> stream number (1 stdout, 2 stderr), owned and closed here. `stdin`: tells
     the descriptor to write to, which belongs to the container and may be gone (None); None when input is not attached.
     `finished` is awaited before the end of output is told, so that an exit code can be asked for right after it.
+    `on_leave` takes over the outputs of a client that leaves before they end; without it they are closed.
     """
 
     def __init__(
@@ -41,15 +42,19 @@ class Streams:
         detach_keys: str = "",
         on_close_stdin: Callable[[], None] = lambda: None,
         on_close: Callable[[], None] = lambda: None,
+        on_detach: Callable[[], None] = lambda: None,
+        on_leave: Callable[[dict[int, int]], None] | None = None,
         finished: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self.tty = tty
         self.detached = False
         self._outputs = outputs
         self._stdin = stdin
-        self._scanner = KeyScanner(detach_keys) if tty or detach_keys else None
+        self._scanner = KeyScanner(detach_keys) if tty else None
         self._on_close_stdin = on_close_stdin
         self._on_close = on_close
+        self._on_detach = on_detach
+        self._on_leave = on_leave
         self._finished = finished
         self._closed = False
         self._ready: asyncio.Future[None] | None = None
@@ -79,6 +84,7 @@ class Streams:
                 self.detached = True
                 self._closed = True
                 self._wake()
+                self._on_detach()
                 raise Detached()
         rest = memoryview(data)
         while rest:
@@ -97,6 +103,15 @@ class Streams:
     async def close_stdin(self) -> None:
         """The client will send no more (half-close)."""
         self._on_close_stdin()
+
+    async def leave(self) -> None:
+        """The client goes, and whoever is to have them gets the outputs that are left."""
+        if self._outputs and self._on_leave:
+            for fd in self._outputs:
+                asyncio.get_running_loop().remove_reader(fd)
+            left, self._outputs = self._outputs, {}
+            self._on_leave(left)
+        await self.close()
 
     async def close(self) -> None:
         """End the attachment; the process goes on. Safe to call twice."""

@@ -7,6 +7,7 @@ What cannot be stored (descriptors, waiting clients) lives in `Entry.live` and `
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 from collections.abc import Iterator
@@ -202,10 +203,11 @@ class Containers:
         directory = self._layout.container(entry.id)
         while True:
             for name in os.listdir(directory):
-                os.unlink(os.path.join(directory, name))
+                with contextlib.suppress(FileNotFoundError):  # a log file that has just been packed
+                    os.unlink(os.path.join(directory, name))
             try:
                 return os.rmdir(directory)
-            except OSError as error:  # the keeper has just now opened a log, for a start that has failed since
+            except OSError as error:  # one has appeared just now, be it the keeper's, for a start that has failed since
                 if error.errno != errno.ENOTEMPTY:
                     raise
 

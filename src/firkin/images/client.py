@@ -20,11 +20,11 @@ class Client:
     """Opens repositories of any registry, as the configuration says."""
 
     def __init__(self, registries: Registries, retry: Retry = PATIENT) -> None:
-        self._registries, self._retry = registries, retry
+        self.registries, self._retry = registries, retry
 
     async def pull(self, reference: Reference, credentials: Credentials, work: Callable[[Repository], Awaitable[T]]) -> T:
         """`work` done on the repository, for reading, at the first endpoint that serves it."""
-        endpoints = self._registries.pull_endpoints(reference.domain)
+        endpoints = self.registries.pull_endpoints(reference.domain)
         scopes = (f"repository:{reference.path}:pull",)
         return await self._reach(endpoints, credentials, scopes, lambda transport: work(Repository(transport, reference)))
 
@@ -32,14 +32,14 @@ class Client:
         self, reference: Reference, credentials: Credentials, sources: list[str], work: Callable[[Repository], Awaitable[T]]
     ) -> T:
         """`work` done on the repository, for writing; `sources` are paths of repositories to mount blobs from."""
-        endpoints = self._registries.push_endpoints(reference.domain)
+        endpoints = self.registries.push_endpoints(reference.domain)
         scopes = (f"repository:{reference.path}:pull,push", *(f"repository:{source}:pull" for source in sources))
         return await self._reach(endpoints, credentials, scopes, lambda transport: work(Repository(transport, reference)))
 
     async def login(self, server: str, credentials: Credentials) -> str:
         """Whether the registry takes the credentials: returns an identity token ("" if it gives none), raises `Forbidden`."""
         domain = login_domain(server)
-        return await self._reach(self._registries.push_endpoints(domain), credentials, (), _log_in)
+        return await self._reach(self.registries.push_endpoints(domain), credentials, (), _log_in)
 
     async def _reach(
         self,
@@ -54,7 +54,7 @@ class Client:
             reached = False
             try:
                 async with Transport(
-                    endpoint, credentials, scopes, certificates=self._registries.certificates, retry=self._retry
+                    endpoint, credentials, scopes, certificates=self.registries.certificates, retry=self._retry
                 ) as transport:
                     reached = True
                     return await work(transport)

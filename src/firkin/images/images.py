@@ -53,6 +53,11 @@ class Images:
         self._client = Client(registries_of(config), retry)
         self._puller = Puller(self._shelf, self._client, config.max_concurrent_downloads)
 
+    def reconfigure(self, config: DaemonConfig) -> None:
+        """Go by another configuration from the next pull and push on."""
+        self._client.registries = registries_of(config)
+        self._puller.allow(config.max_concurrent_downloads)
+
     # --- finding -----------------------------------------------------------------------------------------------
     def resolve(self, text: str, platform: str = "") -> Image:
         """The image called `text` (name, name@digest, id or its beginning); raises `NotFound`."""

@@ -54,8 +54,12 @@ class Puller:
 
     def __init__(self, shelf: Shelf, client: Client, downloads: int) -> None:
         self._shelf, self._client = shelf, client
-        self._slots = asyncio.Semaphore(downloads)
         self._downloads: Flights[None] = Flights()
+        self.allow(downloads)
+
+    def allow(self, downloads: int) -> None:
+        """So many at once; those under way do not count."""
+        self._slots = asyncio.Semaphore(downloads)
 
     async def pull(self, wanted: Wanted, credentials: Credentials, watch: Watcher) -> Image:
         """Bring in all of the image that is not here and put it on record. Raises whatever kind of error fits; then nothing

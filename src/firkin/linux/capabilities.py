@@ -5,21 +5,21 @@ Source: capabilities(7), capget(2), prctl(2) PR_CAPBSET_DROP, PR_CAP_AMBIENT and
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import struct
 
+from firkin.linux import libc
 from firkin.linux.syscalls import call, raise_errno
 
 _VERSION_3 = struct.pack("=Ii", 0x20080522, 0)  # and pid 0: this thread
 _DATA = struct.Struct("=6I")  # effective, permitted, inheritable; low words, then high
-_data = ctypes.create_string_buffer(_DATA.size)  # made once: making it takes longer than the call
+_data = libc.create_string_buffer(_DATA.size)  # made once: making it takes longer than the call
 _LOW = 0xFFFFFFFF
 _PR_SET_KEEPCAPS, _PR_CAPBSET_READ, _PR_CAPBSET_DROP, _PR_CAP_AMBIENT = 8, 23, 24, 47
 _AMBIENT_RAISE, _AMBIENT_CLEAR_ALL = 2, 4
 
-_prctl = ctypes.CDLL(None, use_errno=True).prctl  # without detours: limiting the bounding set takes dozens of calls
-_prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+# Without detours: limiting the bounding set takes dozens of calls.
+_prctl = libc.function("prctl", libc.c_int, *[libc.c_void_p] * 4)
 
 
 def get() -> tuple[int, int, int]:
@@ -39,7 +39,7 @@ def limit_bounding(keep: int) -> None:
     for number in range(64):
         if keep >> number & 1 or _prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) == 0:
             continue
-        if ctypes.get_errno() == errno.EINVAL:
+        if libc.get_errno() == errno.EINVAL:
             return
         raise_errno("prctl")
 

@@ -9,11 +9,10 @@ Source: bpf(2), Linux Documentation/admin-guide/cgroup-v2.rst "Device controller
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
 
-from firkin.linux import syscalls
+from firkin.linux import libc, syscalls
 
 _PROG_LOAD, _PROG_ATTACH = 5, 8
 _TYPE_CGROUP_DEVICE, ATTACH_CGROUP_DEVICE = 15, 6
@@ -81,15 +80,18 @@ def device_program(rules: list[Rule]) -> bytes:
 
 def bpf(command: int, attributes: bytearray) -> int:
     """bpf(2); what the kernel answers in the attributes is there afterwards."""
-    return syscalls.call("bpf", command, ctypes.addressof(ctypes.c_char.from_buffer(attributes)), len(attributes))
+    memory = libc.create_string_buffer(bytes(attributes))
+    result = syscalls.call("bpf", command, memory, len(attributes))
+    attributes[:] = memory.raw
+    return result
 
 
 def attach_device_program(directory: str, rules: list[Rule]) -> None:
     """Load the program for `rules` and attach it to the cgroup at `directory`; it lives as long as the group."""
-    program = ctypes.create_string_buffer(code := device_program(rules), len(code))
-    licence = ctypes.create_string_buffer(b"Apache-2.0")
+    program = libc.create_string_buffer(code := device_program(rules))
+    licence = libc.create_string_buffer(b"Apache-2.0\0")
     load = struct.pack(
-        "<IIQQIIQII", _TYPE_CGROUP_DEVICE, len(code) // 8, ctypes.addressof(program), ctypes.addressof(licence), 0, 0, 0, 0, 0
+        "<IIQQIIQII", _TYPE_CGROUP_DEVICE, len(code) // 8, libc.addressof(program), libc.addressof(licence), 0, 0, 0, 0, 0
     )
     program_fd = bpf(_PROG_LOAD, bytearray(load))
     try:

@@ -10,15 +10,15 @@ BPF_OBJ_GET_INFO_BY_FD, `struct bpf_prog_info`.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
 
-from firkin.linux import cgroup_bpf
+from firkin.linux import cgroup_bpf, libc
 from firkin.linux.cgroup_bpf import Rule
 
 _GET_FD_BY_ID, _GET_INFO, _QUERY = 13, 15, 16
 _MANY = 64  # as many programs as the kernel attaches to one group
+_IDS = struct.Struct(f"={_MANY}I")
 _ASKED = struct.Struct("<IIIIQI44x")  # group, attach type, two sets of flags, where to put ids, how many; newer fields
 _INFO = struct.Struct("<IIQIIQQ")  # type, id, tag, lengths of machine code and of instructions, where to put either
 
@@ -79,15 +79,15 @@ def _rule(block: list[Instruction]) -> Rule:
 
 def _attached(directory: str) -> list[int]:
     """Ids of the group's own device programs; those of the groups above are not the engine's."""
-    ids = (ctypes.c_uint32 * _MANY)()
+    ids = libc.create_string_buffer(_IDS.size)
     group = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        asked = bytearray(_ASKED.pack(group, cgroup_bpf.ATTACH_CGROUP_DEVICE, 0, 0, ctypes.addressof(ids), _MANY))
+        asked = bytearray(_ASKED.pack(group, cgroup_bpf.ATTACH_CGROUP_DEVICE, 0, 0, libc.addressof(ids), _MANY))
         cgroup_bpf.bpf(_QUERY, asked)
     finally:
         os.close(group)
     count: int = _ASKED.unpack(asked)[5]
-    return ids[:count]
+    return list(_IDS.unpack(ids)[:count])
 
 
 def _instructions(number: int) -> bytes:
@@ -95,8 +95,8 @@ def _instructions(number: int) -> bytes:
     program = cgroup_bpf.bpf(_GET_FD_BY_ID, bytearray(struct.pack("<III", number, 0, 0)))
     try:
         length = _info(program, 0, 0)
-        code = ctypes.create_string_buffer(length)
-        _info(program, length, ctypes.addressof(code))
+        code = libc.create_string_buffer(length)
+        _info(program, length, libc.addressof(code))
     finally:
         os.close(program)
     return code.raw
@@ -104,7 +104,7 @@ def _instructions(number: int) -> bytes:
 
 def _info(program: int, length: int, code: int) -> int:
     """Its number of bytes of instructions, of which `length` are put at the address `code`."""
-    info = ctypes.create_string_buffer(_INFO.pack(0, 0, 0, 0, length, 0, code), _INFO.size)
-    cgroup_bpf.bpf(_GET_INFO, bytearray(struct.pack("<IIQ", program, _INFO.size, ctypes.addressof(info))))
+    info = libc.create_string_buffer(_INFO.pack(0, 0, 0, 0, length, 0, code))
+    cgroup_bpf.bpf(_GET_INFO, bytearray(struct.pack("<IIQ", program, _INFO.size, libc.addressof(info))))
     found: int = _INFO.unpack(info)[4]
     return found

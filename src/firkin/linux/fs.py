@@ -7,11 +7,11 @@ Source: openat2(2), path_resolution(7), statfs(2).
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import struct
 
+from firkin.linux import libc
 from firkin.linux.syscalls import call, cstring
 
 RESOLVE_NO_XDEV = 0x01
@@ -26,7 +26,7 @@ PROC_SUPER_MAGIC = 0x9FA0
 DEVPTS_SUPER_MAGIC = 0x1CD1
 
 _OPEN_HOW = struct.Struct("=QQQ")
-_statfs = ctypes.create_string_buffer(128)  # struct statfs, made once: making it takes longer than the call
+_statfs = libc.create_string_buffer(128)  # struct statfs, made once: making it takes longer than the call
 _MOST_LINKS = 40
 _MOST_RETRIES = 64
 

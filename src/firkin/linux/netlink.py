@@ -6,12 +6,11 @@ go out in one `request`. Source: rtnetlink(7), netdevice(7).
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import struct
 
-from firkin.linux import rtnetlink
+from firkin.linux import libc, rtnetlink
 from firkin.linux import sockets as socket
 from firkin.linux.netlink_wire import Channel, NetlinkError
 from firkin.linux.syscalls import call, cstring
@@ -23,8 +22,6 @@ _SIOCGIFINDEX, _SIOCETHTOOL, _ETHTOOL_GLINK = 0x8933, 0x8946, 0x0A
 _LONGEST_NAME = 15
 _IFREQ, _IFREQ_INDEX = struct.Struct("=16sQ16x"), struct.Struct("=16xi")  # with an address to send, with an index received
 _ETHTOOL_VALUE = struct.Struct("=II")  # command, answer
-# Made once: making such a type takes longer than the call.
-_IfreqBuffer, _EthtoolBuffer = ctypes.c_char * _IFREQ.size, ctypes.c_char * _ETHTOOL_VALUE.size
 
 LOOPBACK = 1
 """Index of `lo` in every network namespace."""
@@ -74,15 +71,15 @@ class Netlink(Channel):
     def settle_carrier(self, name: str) -> None:
         """Have the kernel act now on a carrier that has just come up. By itself it does so a little later, in a worker; until
         then a bridge passes nothing to or from that port, and a first packet lost costs its sender a second."""
-        value = _EthtoolBuffer.from_buffer_copy(_ETHTOOL_VALUE.pack(_ETHTOOL_GLINK, 0))
-        self._ask(_SIOCETHTOOL, name, ctypes.addressof(value))
+        value = libc.create_string_buffer(_ETHTOOL_VALUE.pack(_ETHTOOL_GLINK, 0))
+        self._ask(_SIOCETHTOOL, name, libc.addressof(value))
 
     def _ask(self, question: int, name: str, address: int = 0) -> bytes:
         """The struct ifreq that ioctl(2) leaves behind; netdevice(7)."""
         data = cstring(name)
         if len(data) > _LONGEST_NAME:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), name)
-        request = _IfreqBuffer.from_buffer_copy(_IFREQ.pack(data, address))
+        request = libc.create_string_buffer(_IFREQ.pack(data, address))
         call("ioctl", self.fileno(), question, request, what=name)
         return request.raw
 

@@ -8,10 +8,10 @@ Source: clone(2), pidfd_open(2), setns(2), namespaces(7), prctl(2), getrlimit(2)
 from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found] # without its enumerations
-import ctypes
 import os
 import struct
 
+from firkin.linux import libc
 from firkin.linux.syscalls import call, call_locked, cstring
 
 CLONE_NEWTIME = 0x80
@@ -34,15 +34,17 @@ _KEYCTL_JOIN_SESSION_KEYRING = 1
 _RLIMIT = struct.Struct("=QQ")
 RLIM_INFINITY = 2**64 - 1
 
-# Made once: a ctypes buffer takes longer to make than most system calls to return.
-_pidfd = ctypes.c_int()
-_limits = ctypes.create_string_buffer(_RLIMIT.size)
+# Made once: a buffer takes longer to make than most system calls to return.
+_pidfd = libc.c_int()
+_limits = libc.create_string_buffer(_RLIMIT.size)
 
 _DEFAULT_ACTION = bytes(32)  # struct sigaction: SIG_DFL is 0
 _SIGNAL_SET_SIZE = 8
 
-for _hook in ("PyOS_BeforeFork", "PyOS_AfterFork_Parent", "PyOS_AfterFork_Child"):
-    getattr(ctypes.pythonapi, _hook).restype = None
+# What os.fork does for the interpreter around fork(2).
+_before_fork = libc.locked_function("PyOS_BeforeFork")
+_after_fork_parent = libc.locked_function("PyOS_AfterFork_Parent")
+_after_fork_child = libc.locked_function("PyOS_AfterFork_Child")
 
 
 def clone3(flags: int, cgroup: int = -1) -> tuple[int, int]:
@@ -51,17 +53,17 @@ def clone3(flags: int, cgroup: int = -1) -> tuple[int, int]:
     The child starts with every handled signal at its default, in the version 2 cgroup open as `cgroup` if one is given."""
     flags |= _CLONE_PIDFD | _CLONE_CLEAR_SIGHAND | (_CLONE_INTO_CGROUP if cgroup >= 0 else 0)
     exit_signal = 0 if flags & CLONE_PARENT else signal.SIGCHLD  # a sibling's is its parent's business
-    arguments = _CLONE_ARGS.pack(flags, ctypes.addressof(_pidfd), 0, 0, exit_signal, 0, 0, 0, 0, 0, max(cgroup, 0))
-    ctypes.pythonapi.PyOS_BeforeFork()
+    arguments = _CLONE_ARGS.pack(flags, libc.addressof(_pidfd), 0, 0, exit_signal, 0, 0, 0, 0, 0, max(cgroup, 0))
+    _before_fork()
     try:
         pid = call_locked("clone3", arguments, len(arguments))
     except OSError:
-        ctypes.pythonapi.PyOS_AfterFork_Parent()
+        _after_fork_parent()
         raise
     if pid == 0:
-        ctypes.pythonapi.PyOS_AfterFork_Child()
+        _after_fork_child()
         return 0, -1
-    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    _after_fork_parent()
     return pid, _pidfd.value
 
 

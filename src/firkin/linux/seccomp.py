@@ -5,9 +5,9 @@ Without no-new-privileges the caller needs CAP_SYS_ADMIN in its user namespace. 
 
 from __future__ import annotations
 
-import ctypes
 import struct
 
+from firkin.linux import libc
 from firkin.linux.syscalls import call
 
 _SET_MODE_FILTER = 1
@@ -20,5 +20,6 @@ NEW_LISTENER, TSYNC, TSYNC_ESRCH = 8, 1, 16  # SECCOMP_FILTER_FLAG_*
 def install(program: bytes, flags: int) -> int:
     """`program` is an array of struct sock_filter, `flags` are SECCOMP_FILTER_FLAG_*. With NEW_LISTENER it returns a
     descriptor on which another process is asked about system calls (seccomp_unotify(2)); else 0."""
-    code = ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p).value
-    return call("seccomp", _SET_MODE_FILTER, flags, struct.pack("@HP", len(program) // _INSTRUCTION_SIZE, code))
+    code = libc.create_string_buffer(program)
+    fprog = struct.pack("@HP", len(program) // _INSTRUCTION_SIZE, libc.addressof(code))
+    return call("seccomp", _SET_MODE_FILTER, flags, fprog)

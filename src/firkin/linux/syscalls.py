@@ -6,8 +6,13 @@ Source: syscalls(2), arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-ge
 
 from __future__ import annotations
 
-import ctypes
 import os
+
+from firkin.linux import libc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ctypes import Array, c_char
 
 # name: (x86_64, aarch64)
 _TABLE = {
@@ -54,32 +59,17 @@ _TABLE = {
 }
 _COLUMN = {"x86_64": 0, "aarch64": 1}
 
-NUMBERS = {name: row[_COLUMN[os.uname().machine]] for name, row in _TABLE.items()}
+_column = _COLUMN[os.uname().machine]
+NUMBERS = {name: row[_column] for name, row in _TABLE.items()}
 
-_libc = ctypes.CDLL(None, use_errno=True)
+# syscall(2) for each number of arguments.
+_ARITIES = [(libc.c_void_p,) * (1 + arity) for arity in range(7)]
+_BY_ARITY = [libc.function("syscall", *arguments) for arguments in _ARITIES]
 # Clone must keep the interpreter lock: the child wakes up alone, and nobody would hand the lock back to it.
-_libc_locked = ctypes.PyDLL(None, use_errno=True)
-
-# c_void_p takes an int, None, bytes (their address) and ctypes buffers, and is as wide as a register.
-_ARITIES = range(7)
+_BY_ARITY_LOCKED = [libc.locked_function("syscall", *arguments) for arguments in _ARITIES]
 
 
-def _bind(library: ctypes.CDLL) -> list[ctypes._NamedFuncPointer]:
-    """syscall(2) for each number of arguments: fixed types make a call three times as quick as guessed ones."""
-    functions = [library["syscall"] for _ in _ARITIES]
-    for arity, function in zip(_ARITIES, functions, strict=True):
-        function.argtypes = (ctypes.c_long, *[ctypes.c_void_p] * arity)
-        function.restype = ctypes.c_long
-    return functions
-
-
-_BY_ARITY = _bind(_libc)
-_BY_ARITY_LOCKED = _bind(_libc_locked)
-
-Argument = int | bytes | None | ctypes.Array[ctypes.c_char]
-
-
-def call(name: str, *arguments: Argument, what: str = "") -> int:
+def call(name: str, *arguments: int | bytes | Array[c_char] | None, what: str = "") -> int:
     """Call it; OSError (filename: `what`, else the call's name) when the kernel says -1. Buffers outlive the call only."""
     result: int = _BY_ARITY[len(arguments)](NUMBERS[name], *arguments)
     if result == -1:
@@ -87,7 +77,7 @@ def call(name: str, *arguments: Argument, what: str = "") -> int:
     return result
 
 
-def call_locked(name: str, *arguments: Argument) -> int:
+def call_locked(name: str, *arguments: int | bytes | Array[c_char] | None) -> int:
     """`call` without letting go of the interpreter lock."""
     result: int = _BY_ARITY_LOCKED[len(arguments)](NUMBERS[name], *arguments)
     if result == -1:
@@ -96,12 +86,12 @@ def call_locked(name: str, *arguments: Argument) -> int:
 
 
 def raise_errno(what: str) -> None:
-    number = ctypes.get_errno()
+    number = libc.get_errno()
     raise OSError(number, os.strerror(number), what)
 
 
 def cstring(text: str | bytes) -> bytes:
-    """`text` as the kernel reads it. ctypes adds the final NUL; one inside would silently cut the string."""
+    """`text` as the kernel reads it. libc.c_void_p adds the final NUL; one inside would silently cut the string."""
     data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
     if 0 in data:
         raise ValueError(f"embedded NUL in {text!r}")

@@ -6,12 +6,11 @@ Source: pty(7), ioctl_tty(2), ioctl_console(2), devpts in mount(8).
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import struct
 
-from firkin.linux import fs
+from firkin.linux import fs, libc
 from firkin.linux.syscalls import call
 
 _TCGETS, _TCSETS = 0x5401, 0x5402
@@ -40,7 +39,7 @@ def set_size(fd: int, rows: int, columns: int) -> None:
 
 def leave_newlines(slave: int) -> None:
     """Output passes without a carriage return being added to each; termios(3)."""
-    settings = ctypes.create_string_buffer(_TERMIOS.size)
+    settings = libc.create_string_buffer(_TERMIOS.size)
     call("ioctl", slave, _TCGETS, settings)
     reading, writing, *others = _TERMIOS.unpack(settings.raw)
     call("ioctl", slave, _TCSETS, _TERMIOS.pack(reading, writing & ~_ONLCR, *others))

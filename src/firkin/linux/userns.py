@@ -25,7 +25,7 @@ def root_of(pid: int) -> tuple[int, int]:
     """The ids, as this process counts them, of root in the namespace of `pid`; EINVAL if it has none."""
     found = []
     for name in ("uid_map", "gid_map"):
-        with open(f"/proc/{pid}/{name}", encoding="ascii") as file:
+        with open(f"/proc/{pid}/{name}", encoding="utf-8") as file:
             found += [int(line.split()[1]) for line in file if line.split()[0] == "0"]
     if len(found) != 2:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), "root of the user namespace")
@@ -34,7 +34,7 @@ def root_of(pid: int) -> tuple[int, int]:
 
 def forbids_groups(pid: int) -> bool:
     """Whether setgroups(2) is out of reach in the namespace of `pid`: groups that deny something cannot be dropped there."""
-    with open(f"/proc/{pid}/setgroups", encoding="ascii") as file:
+    with open(f"/proc/{pid}/setgroups", encoding="utf-8") as file:
         return file.read() == "deny\n"
 
 

@@ -28,9 +28,9 @@ _INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 class Catalogue:
     """All networks of one engine; `directory` holds one JSON file each, named by id."""
 
-    def __init__(self, directory: str, pools: Iterable[tuple[str, int]] = ipam.DEFAULT_POOLS) -> None:
+    def __init__(self, directory: str, pools: ipam.Pools = ipam.DEFAULT_POOLS) -> None:
         self._directory = directory
-        self._pools = tuple(pools)
+        self._pools = pools
         self._networks: dict[str, Network] = {}
 
     def __iter__(self) -> Iterator[Network]:
@@ -99,7 +99,7 @@ class Catalogue:
         return [subnet.subnet for network in self for subnet in network.subnets]
 
     def choose_subnet(self, host_routes: Iterable[str]) -> str:
-        """A free one from the default pools."""
+        """A free one of IPv4 from the default pools."""
         return ipam.choose_subnet([*self.subnets(), *host_routes], self._pools)
 
     def _path(self, network: Network) -> str:
@@ -146,7 +146,7 @@ class Catalogue:
         if all(subnet.is_ipv6 for subnet in chosen):
             chosen.insert(0, ipam.complete(Subnet(ipam.choose_subnet([*taken, *host_routes], self._pools))))
         if request.enable_ipv6 and not any(subnet.is_ipv6 for subnet in chosen):
-            raise Invalid(f"create network {request.name}: IPv6 is enabled, but no IPv6 subnet is given")
+            chosen.append(ipam.complete(Subnet(ipam.choose_subnet([*taken, *host_routes], self._pools, version=6))))
         return tuple(chosen)
 
 

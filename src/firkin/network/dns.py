@@ -17,7 +17,7 @@ from dnslib import AAAA, PTR, QTYPE, RCODE, RR, A
 from dnslib.label import DNSLabelError
 
 from firkin.linux import nftables
-from firkin.network.dns_wire import parse_query
+from firkin.network.dns_wire import Query, parse_query
 from firkin.network.files import EMBEDDED_SERVER
 from firkin.network.model import Step
 from firkin.network.names import Directory
@@ -71,16 +71,18 @@ class NameServer(asyncio.DatagramProtocol):
                 task.cancel()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        answer = self._answer(data, over_udp=True)
-        if answer:
+        query = parse_query(data)
+        if query is None:
+            return
+        if answer := self._answer(query, over_udp=True):
             self._transport.sendto(answer, addr)
-        elif answer is None and len(self._tasks) < _MAX_BUSY:
-            task = asyncio.create_task(self._forward_datagram(data, addr))
+        elif len(self._tasks) < _MAX_BUSY:
+            task = asyncio.create_task(self._forward_datagram(query, data, addr))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _forward_datagram(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._transport.sendto(await self._ask_outside(data, over_udp=True), addr)
+    async def _forward_datagram(self, query: Query, data: bytes, addr: tuple[str, int]) -> None:
+        self._transport.sendto(await self._ask_outside(query, data, over_udp=True), addr)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -99,21 +101,18 @@ class NameServer(asyncio.DatagramProtocol):
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One query and its answer; False if it was no query."""
         async with asyncio.timeout(_IDLE):
-            query = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
-        answer = self._answer(query, over_udp=False)
-        if answer is None:
-            answer = await self._ask_outside(query, over_udp=False)
-        if answer:
-            writer.write(len(answer).to_bytes(2, "big") + answer)
-            async with asyncio.timeout(_IDLE):
-                await writer.drain()
-        return bool(answer)
-
-    def _answer(self, data: bytes, *, over_udp: bool) -> bytes | None:
-        """What the directory says; None if that is nothing, b"" if the query is none."""
+            data = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
         query = parse_query(data)
         if query is None:
-            return b""
+            return False
+        answer = self._answer(query, over_udp=False) or await self._ask_outside(query, data, over_udp=False)
+        writer.write(len(answer).to_bytes(2, "big") + answer)
+        async with asyncio.timeout(_IDLE):
+            await writer.drain()
+        return True
+
+    def _answer(self, query: Query, *, over_udp: bool) -> bytes | None:
+        """What the directory says; None if that is nothing."""
         try:
             records = self._pointer(query.name) if query.kind == QTYPE.PTR else self._addresses(query.name, query.kind)
             if records is None:
@@ -139,10 +138,8 @@ class NameServer(asyncio.DatagramProtocol):
         found = self._directory.name_of(self._container_id, _reversed_address(name))
         return [(QTYPE.PTR, PTR(found))] if found else None
 
-    async def _ask_outside(self, data: bytes, *, over_udp: bool) -> bytes:
-        """The answer to what has been found to be a query."""
-        query = parse_query(data)
-        assert query
+    async def _ask_outside(self, query: Query, data: bytes, *, over_udp: bool) -> bytes:
+        """What others answer to `data`, which is `query` on the wire."""
         internal = all(member.network.internal for member in self._directory.of(self._container_id))
         answer = None if internal else await ask(data, self._upstream(), over_udp=over_udp)
         if answer is None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from firkin.errors import Invalid
+from firkin.network.addresses import is_address, parse_address
 
 EMBEDDED_SERVER = "127.0.0.11"
 """Where a container on a user-defined network finds the embedded DNS server."""
@@ -93,15 +93,6 @@ class Resolver:
         return "".join(line + "\n" for line in lines)
 
 
-def is_address(text: str) -> bool:
-    """Whether it is an IP address rather than a name."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_loopback(server: str) -> bool:
     address = server.partition("%")[0]
-    return is_address(address) and ip_address(address).is_loopback
+    return is_address(address) and parse_address(address).is_loopback

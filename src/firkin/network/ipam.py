@@ -7,15 +7,20 @@ Source: moby `libnetwork/ipam`, `libnetwork/ipamutils` (default pools).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface, ip_network
 
 from firkin.errors import Forbidden, Invalid, Unavailable
+from firkin.network.addresses import parse_address, parse_network
 from firkin.network.model import Subnet
 
 Net = IPv4Network | IPv6Network
 
-DEFAULT_POOLS: tuple[tuple[str, int], ...] = (
+Pools = tuple[tuple[str, int], ...]
+"""(pool, prefix length of the subnets cut from it), in the order of use."""
+
+DEFAULT_POOLS: Pools = (
     ("172.17.0.0/16", 16),
     ("172.18.0.0/15", 16),
     ("172.20.0.0/14", 16),
@@ -23,14 +28,21 @@ DEFAULT_POOLS: tuple[tuple[str, int], ...] = (
     ("172.28.0.0/14", 16),
     ("192.168.0.0/16", 20),
 )
-"""(pool, prefix length of the subnets cut from it), in the order of use."""
 
 
-def choose_subnet(taken: Iterable[str], pools: Iterable[tuple[str, int]] = DEFAULT_POOLS) -> str:
+def with_unique_local(pools: Pools, engine_id: str) -> Pools:
+    """`pools`, and if none is of IPv6 one of the engine's own: the same for ever, and nobody else's (RFC 4193, 3.2)."""
+    if any(ip_network(pool).version == 6 for pool, _ in pools):
+        return pools
+    global_id = int.from_bytes(hashlib.sha256(engine_id.encode()).digest()[:5], "big")
+    return (*pools, (str(IPv6Network((0xFD << 120 | global_id << 80, 48))), 64))
+
+
+def choose_subnet(taken: Iterable[str], pools: Pools = DEFAULT_POOLS, version: int = 4) -> str:
     """The first subnet of `pools` that overlaps nothing in `taken` (subnets and routes in CIDR form)."""
     others = [ip_network(text) for text in taken]
-    for pool, size in pools:
-        for candidate in ip_network(pool).subnets(new_prefix=size):
+    for pool, size in ((ip_network(pool), size) for pool, size in pools):
+        for candidate in pool.subnets(new_prefix=size) if pool.version == version else ():
             if not any(_overlap(candidate, other) for other in others):
                 return str(candidate)
     raise Unavailable("all predefined address pools have been fully subnetted")
@@ -112,23 +124,16 @@ def mac_for(ip: str) -> str:
 
 def _network(text: str, what: str) -> Net:
     try:
-        return ip_network(_without_scope(text), strict=False)
+        return parse_network(text)
     except ValueError:
         raise Invalid(f"invalid {what} {text!r}: want a CIDR block")
 
 
 def _address(text: str) -> IPv4Address | IPv6Address:
     try:
-        return ip_address(_without_scope(text))
+        return parse_address(text)
     except ValueError:
         raise Invalid(f"invalid IP address: {text}")
-
-
-def _without_scope(text: str) -> str:
-    """`fe80::1%eth0` means nothing to others, and what follows the sign may be any text (RFC 4007, section 11)."""
-    if "%" in text:
-        raise ValueError(text)
-    return text
 
 
 def _first_host(net: Net) -> IPv4Address | IPv6Address:

@@ -6,12 +6,13 @@ Values only, as in `model`, whose `Endpoint` is the other half of it. Source: Do
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from firkin.model import Endpoint, PortBinding
 
 Driver = Literal["bridge", "host", "null"]
 Protocol = Literal["tcp", "udp", "sctp"]
+PROTOCOLS = get_args(Protocol)
 Step = tuple[Any, ...]
 """One step of a plan; `runtime.plan` has the vocabulary."""
 
@@ -110,6 +111,11 @@ class Forward:
     host_port: int
     ip: str
     port: int
+
+    @property
+    def crosses(self) -> bool:
+        """Whether it leads from one address family to the other, which no rule can do."""
+        return (":" in self.host_ip) != (":" in self.ip)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Any
 from firkin.config import DaemonConfig
 from firkin.errors import FirkinError, Forbidden, Invalid
 from firkin.network import ipam
+from firkin.network.addresses import parse_network
 from firkin.network.bridge import Bridges
 from firkin.network.catalogue import Catalogue, select
 from firkin.network.connections import Connections
@@ -38,9 +39,10 @@ _DEFAULT_BRIDGE_OPTION = "com.docker.network.bridge.default_bridge"
 class Networks(Connections):
     """All networks of one engine, in the network namespace of its daemon."""
 
-    def __init__(self, layout: Layout, config: DaemonConfig, elsewhere: Elsewhere | None = None) -> None:
+    def __init__(self, layout: Layout, config: DaemonConfig, engine_id: str, elsewhere: Elsewhere | None = None) -> None:
         self._config = config
-        catalogue = Catalogue(layout.networks, _pools(config.default_address_pools) or ipam.DEFAULT_POOLS)
+        pools = _pools(config.default_address_pools) or ipam.DEFAULT_POOLS
+        catalogue = Catalogue(layout.networks, ipam.with_unique_local(pools, engine_id))
         endpoints = Endpoints()
         # Two engines may share a network namespace; one of them finds its own tables again after it was killed.
         suffix = hashlib.sha256(layout.data_root.encode()).hexdigest()[:8]
@@ -49,10 +51,10 @@ class Networks(Connections):
         super().__init__(catalogue, Bridges(), endpoints, Publisher(self._firewall, elsewhere), resolution)
 
     @classmethod
-    async def open(cls, layout: Layout, config: DaemonConfig, elsewhere: Elsewhere | None = None) -> Networks:
+    async def open(cls, layout: Layout, config: DaemonConfig, engine_id: str, elsewhere: Elsewhere | None = None) -> Networks:
         """With the records read, the predefined networks and every missing bridge made. Next, `restore` running
         containers, then `settle`: rules that an earlier daemon left stand until then."""
-        networks = cls(layout, config, elsewhere)
+        networks = cls(layout, config, engine_id, elsewhere)
         networks._load()
         return networks
 
@@ -181,9 +183,13 @@ class Networks(Connections):
         return former.subnets[0]
 
 
-def _pools(configured: tuple[dict[str, Any], ...]) -> tuple[tuple[str, int], ...]:
+def _pools(configured: tuple[dict[str, Any], ...]) -> ipam.Pools:
     """`default-address-pools`: [{"base": "10.10.0.0/16", "size": 24}]."""
     try:
-        return tuple((str(pool["base"]), int(pool["size"])) for pool in configured)
+        pools = tuple((parse_network(str(pool["base"])), int(pool["size"])) for pool in configured)
     except (KeyError, ValueError):
         raise Invalid("default-address-pools: want objects with base and size")
+    for net, size in pools:
+        if not net.prefixlen <= size <= net.max_prefixlen:
+            raise Invalid(f"default-address-pools: no subnets of size {size} in {net}")
+    return tuple((str(net), size) for net, size in pools)

@@ -1,4 +1,4 @@
-"""Published ports: which host port goes to which container port, and holding them against everybody else.
+"""Published ports: which host port each gets, and holding them against everybody else.
 
 Invariant: while a port is published, a socket of ours is bound to it, so that any other process gets EADDRINUSE, as
 from docker-proxy. The firewall redirects packets before they reach that socket; should one get through (the rules were
@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
 
-from firkin.errors import FirkinError, Internal, Invalid, reason
-from firkin.model import Container, Endpoint, PortBinding
-from firkin.network.files import is_address
+from firkin.errors import FirkinError, Internal, reason
+from firkin.model import Endpoint, PortBinding
+from firkin.network.bindings import host_ports, split_port, ways
 from firkin.network.model import Forward, Protocol
 
 _SO_ATTACH_FILTER = 26
@@ -43,28 +43,13 @@ class Elsewhere(typing.Protocol):
         """Close what an earlier daemon opened and this one has not opened again."""
 
 
-def wanted_bindings(container: Container) -> list[tuple[str, PortBinding]]:
-    """("80/tcp", binding) for each port to publish: those asked for, and with `-P` every exposed one besides."""
-    bound = {port: bindings or (PortBinding(),) for port, bindings in container.host.port_bindings.items()}
-    if container.host.publish_all_ports:
-        bound |= {port: (PortBinding(),) for port in container.config.exposed_ports if port not in bound}
-    return [(port, binding) for port in sorted(bound, key=split_port) for binding in bound[port]]
-
-
-def split_port(text: str) -> tuple[int, Protocol]:
-    """ "80/udp" as (80, "udp"); tcp unless it says so."""
-    number, _, protocol = text.partition("/")
-    protocol = protocol or "tcp"
-    if not _is_port(number) or int(number) == 0 or protocol not in _KINDS:
-        raise Invalid(f"invalid containerPort: {text}")
-    return int(number), protocol  # type: ignore[return-value]
-
-
 class HeldPorts:
-    """The host ports of one engine, each with the socket that holds it here, and `elsewhere` if they are to be had there."""
+    """The host ports of one engine, each with the socket that holds it here, or `elsewhere` if they are to be had there: that
+    carries what comes itself, so it may lead from IPv6 to a container that has IPv4 only."""
 
     def __init__(self, elsewhere: Elsewhere | None = None) -> None:
         self._elsewhere = elsewhere
+        self.crosses = elsewhere is not None
         self._held: dict[Key, socket.socket | None] = {}
         with open(_EPHEMERAL, encoding="ascii") as file:
             self._low, self._high = (int(word) for word in file.read().split())
@@ -76,13 +61,9 @@ class HeldPorts:
         try:
             for text, binding in bindings:
                 port, protocol = split_port(text)
-                host_ip = binding.host_ip or default_host_ip
-                if not is_address(host_ip) or "%" in host_ip:  # bind(2) would take a name, and look it up
-                    raise Invalid(f"invalid host address: {host_ip}")
-                ip = endpoint.global_ipv6_address if ":" in host_ip else endpoint.ip_address
-                if not ip:
-                    raise Invalid(f"publish {port}/{protocol} on {host_ip}: the container has no address of that family")
-                forwards.append(self._take(binding.host_port, Forward(protocol, host_ip, 0, ip, port)))
+                found = ways(text, binding, endpoint, default_host_ip, crosses=self.crosses)
+                wanted = [Forward(protocol, host_ip, 0, ip, port) for host_ip, ip in found]
+                forwards += self._take(binding.host_port, wanted)
         except FirkinError:
             self.release(forwards)
             raise
@@ -116,23 +97,27 @@ class HeldPorts:
                 holder.close()
         self._held.clear()
 
-    def _take(self, wanted: str, forward: Forward) -> Forward:
-        """`forward` from a port as `wanted`: "8080", the first free of "8000-8010", or any for ""."""
-        first, _, last = wanted.partition("-")
-        if not all(map(_is_port, (first or "0", last or "0"))):
-            raise Invalid(f"invalid host port: {wanted}")
-        if int(first or 0) == 0:
-            candidates = self._ephemeral()
-        elif last:
-            candidates = iter(range(int(first), int(last) + 1))
-        else:
-            return self._hold(replace(forward, host_port=int(first)))
-        for port in candidates:
+    def _take(self, wanted: str, forwards: list[Forward]) -> list[Forward]:
+        """`forwards`, all from one port, as `wanted`: "8080", the first free of "8000-8010", or any for ""."""
+        first, last = host_ports(wanted) or (0, 0)
+        if first and first == last:
+            return self._hold_all(forwards, first)
+        for port in range(first, last + 1) if first else self._ephemeral():
             try:
-                return self._hold(replace(forward, host_port=port))
+                return self._hold_all(forwards, port)
             except Internal:
                 continue
         raise Internal("all ports are allocated")
+
+    def _hold_all(self, forwards: list[Forward], port: int) -> list[Forward]:
+        held: list[Forward] = []
+        try:
+            for forward in forwards:
+                held.append(self._hold(replace(forward, host_port=port)))
+        except Internal:
+            self.release(held)
+            raise
+        return held
 
     def _ephemeral(self) -> Iterator[int]:
         """Every port the kernel itself hands out, going on from the last one, so that none is used again at once."""
@@ -158,10 +143,6 @@ class HeldPorts:
             family = "6" if ":" in host_ip else "4"
             raise Internal(f"listen {protocol}{family} {shown}:{port}: bind: {reason(error)}")
         return forward
-
-
-def _is_port(text: str) -> bool:
-    return text.isdecimal() and len(text) < 6 and int(text) < 65536
 
 
 def _overlap(a: str, b: str) -> bool:

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from firkin.errors import FirkinError
 from firkin.linux.conntrack import forget_udp
 from firkin.model import Container, Endpoint, PortBinding
+from firkin.network.bindings import split_port, target, wanted_bindings
 from firkin.network.firewall import Firewall
 from firkin.network.model import Forward
-from firkin.network.ports import Elsewhere, HeldPorts, split_port, wanted_bindings
+from firkin.network.ports import Elsewhere, HeldPorts
 
 Ports = dict[str, tuple[PortBinding, ...]]
 
@@ -34,7 +35,7 @@ class Publisher:
             try:
                 forwards = self._held.publish(bindings, endpoint, host_ip)
                 self._forwards[container.id] = forwards
-                await self._firewall.publish(forwards)
+                await self._firewall.publish(_by_rules(forwards))
                 await _forget_flows(forwards)
             except FirkinError as error:
                 await self.withdraw(container.id)
@@ -57,12 +58,12 @@ class Publisher:
         for text, bindings in container.ports.items():
             port, protocol = split_port(text)
             for binding in bindings:
-                ip = endpoint.global_ipv6_address if ":" in binding.host_ip else endpoint.ip_address
+                ip = target(binding.host_ip, endpoint, crosses=self._held.crosses)
                 forwards.append(Forward(protocol, binding.host_ip, int(binding.host_port), ip, port))
         for forward in forwards:
             self._held.hold_again(forward)
         self._forwards[container.id] = forwards
-        self._firewall.remember(forwards)
+        self._firewall.remember(_by_rules(forwards))
 
     def settle(self) -> None:
         """Once all are restored: nothing else is published."""
@@ -70,6 +71,11 @@ class Publisher:
 
     def close(self) -> None:
         self._held.close()
+
+
+def _by_rules(forwards: Iterable[Forward]) -> list[Forward]:
+    """Those for the firewall; the others are carried from elsewhere."""
+    return [forward for forward in forwards if not forward.crosses]
 
 
 def _in_effect(container: Container, forwards: Iterable[Forward]) -> Ports:

@@ -5,6 +5,8 @@ rules are neither read nor changed and `remove_tables` leaves nothing. A publish
 do not grow with them, and starting a container changes no rule.
 
 What a packet meets, in order:
+  refuse       from ::1 and redirected: refused, and a client goes on to 127.0.0.1. There is no route_localnet for IPv6, so the
+               answer would not come back; without a word the client would wait for it.
   guard        to or from 127.0.0.0/8 on the wire: dropped. The bridges have route_localnet, which alone would let it in.
   published    to an address of this host, from anywhere (prerouting) or from this host itself (output): to the container
                that published the port.
@@ -70,6 +72,7 @@ def _body(family: str, networks: Sequence[Network], forwards: Sequence[Forward])
             "prerouting", "type nat hook prerouting priority dstnat; policy accept;", ["fib daddr type local jump published"]
         )
         + _chain("output", "type nat hook output priority -100; policy accept;", ["fib daddr type local jump published"])
+        + (_chain("refuse", "type filter hook output priority filter; policy accept;", _refuse()) if family == "ip6" else "")
         + _chain("guard", "type filter hook prerouting priority raw; policy accept;", _guard(family))
         + _chain("forward", "type filter hook forward priority filter; policy accept;", _forward(bridges))
         + _chain("postrouting", "type nat hook postrouting priority srcnat; policy accept;", _postrouting(family, bridges))
@@ -93,6 +96,11 @@ def _published(family: str) -> list[str]:
         f"dnat {family} to {family} daddr . meta l4proto . th dport map @ports_of_address",
         f"dnat {family} to meta l4proto . th dport map @ports",
     ]
+
+
+def _refuse() -> list[str]:
+    redirected = "ip6 saddr ::1 ip6 daddr != ::1 ct status dnat"
+    return [f"{redirected} meta l4proto tcp reject with tcp reset", f"{redirected} reject"]
 
 
 def _guard(family: str) -> list[str]:

@@ -8,13 +8,13 @@ behind it, because importing those takes longer than all of `firkin-oci run` may
 from __future__ import annotations
 
 import sys
-from types import MappingProxyType
 
 from firkin.errors import Invalid
 
 TYPE_CHECKING = False  # as typing has it; importing that takes a quarter of a start
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import MappingProxyType
     from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
     T = TypeVar("T", bound="Value")
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Int32 = int
     Int64 = int
 else:
+    MappingProxyType = type(type.__dict__)  # as types has it, which takes longer to import
 
     def dataclass_transform(**_):
         return lambda cls: cls
@@ -60,17 +61,17 @@ class Value:
     """Base of all parts: compared by content; a field at its default is absent from the JSON, and None means "not given"
     wherever zero would mean something. A field that was not given is not stored: its default is the class's."""
 
-    _fields: ClassVar[dict[str, str]]  # name -> the JSON's word
+    # Made when they are first asked for: a container's configuration has a dozen of the sixty parts.
+    _words: ClassVar[dict[str, str] | None]  # name -> the JSON's word
     _readers: ClassVar[dict[str, tuple[str, Read]] | None]  # the JSON's word -> (name, how to read it)
 
     if not TYPE_CHECKING:
 
         def __init_subclass__(cls):
-            cls._fields = {name: _spelled(name) for name in cls.__annotations__}
-            cls._readers = None
+            cls._words = cls._readers = None
 
         def __init__(self, *args, **given):
-            fields, stored = self._fields, self.__dict__
+            fields, stored = type(self).__annotations__, self.__dict__
             if args:
                 stored.update(zip(fields, args, strict=False))
             stored.update(given)
@@ -93,7 +94,14 @@ class Value:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
 
     def _content(self) -> tuple[object, ...]:
-        return tuple([getattr(self, name) for name in self._fields])
+        return tuple([getattr(self, name) for name in type(self).__annotations__])
+
+    @classmethod
+    def fields(cls) -> dict[str, str]:
+        """Name -> the JSON's word."""
+        if cls._words is None:
+            cls._words = {name: _spelled(name) for name in cls.__annotations__}
+        return cls._words
 
     def replace(self, **changes: Any) -> Self:
         """The same with other values in some fields."""
@@ -102,7 +110,7 @@ class Value:
     def to_dict(self) -> dict[str, object]:
         """As the JSON has it."""
         found = {}
-        for name, word in self._fields.items():
+        for name, word in self.fields().items():
             if name in self.__dict__ and self.__dict__[name] != getattr(type(self), name, _REQUIRED):
                 found[word] = _plain(self.__dict__[name])
         return found
@@ -112,7 +120,7 @@ class Value:
         """The part that `content`, a JSON object, describes; `where` is its own name. Raises `Invalid` naming the field."""
         if cls._readers is None:
             scope = vars(sys.modules[cls.__module__])
-            cls._readers = {word: (name, _reader(cls.__annotations__[name], scope)) for name, word in cls._fields.items()}
+            cls._readers = {word: (name, _reader(cls.__annotations__[name], scope)) for name, word in cls.fields().items()}
         if not isinstance(content, dict):
             raise _misfit(where, "an object", content)
         given = {}
@@ -122,7 +130,7 @@ class Value:
             if value is not None and word in cls._readers:
                 name, read = cls._readers[word]
                 given[name] = read(value, prefix + word)
-        for name, word in cls._fields.items():
+        for name, word in cls.fields().items():
             if name not in given and not hasattr(cls, name):
                 raise Invalid(f"{prefix}{word}: required, and not given")
         return cls(**given)

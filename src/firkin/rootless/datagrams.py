@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 
-from firkin.rootless.streams import borrow_address
+from firkin.rootless.streams import borrow_address, family_of
 from firkin.runtime.loop import Loop
 
 TYPE_CHECKING = False
@@ -79,7 +79,7 @@ class Datagrams:
         return client
 
     def _connected(self, address: Any) -> socket.socket:
-        sock = socket.socket(self._outer.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        sock = socket.socket(family_of(self._target), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             borrow_address(sock, address[:2])
             sock.connect(self._target)

@@ -28,9 +28,9 @@ _FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
 def borrow_address(sock: socket.socket, client: tuple[str, int]) -> None:
-    """Speak to the container from `client`'s address. One of the host's loopback means nothing there: such a client is seen
-    as the container's gateway. Raises OSError."""
-    if client[0].startswith("127.") or client[0] == "::1":
+    """Speak to the container from `client`'s address. One of the host's loopback, or of the other family, means nothing there:
+    such a client is seen as the container's gateway. Raises OSError."""
+    if client[0].startswith("127.") or client[0] == "::1" or (":" in client[0]) != (sock.family == socket.AF_INET6):
         return
     level, option = (
         (socket.IPPROTO_IPV6, _IPV6_TRANSPARENT) if sock.family == socket.AF_INET6 else (socket.IPPROTO_IP, _IP_TRANSPARENT)
@@ -42,6 +42,10 @@ def borrow_address(sock: socket.socket, client: tuple[str, int]) -> None:
         sock.bind(client)
     except OSError:  # it uses the same port for another connection to the same container
         sock.bind((client[0], 0))
+
+
+def family_of(target: tuple[str, int]) -> int:
+    return socket.AF_INET6 if ":" in target[0] else socket.AF_INET
 
 
 class _Way:
@@ -80,7 +84,7 @@ class Stream:
         """`target` is (address, port) in the container's network. Raises OSError; `client` stays the caller's then."""
         self._loop, self._on_end = loop, on_end
         self._client = client
-        self._server = socket.socket(client.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self._server = socket.socket(family_of(target), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             borrow_address(self._server, client.getpeername()[:2])
             self._server.connect_ex(target)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import marshal
 import os
+import sys
 
 from firkin.linux import capabilities, fds, fs, mount, process
 from firkin.linux import sockets as socket
@@ -139,3 +140,5 @@ def _forget_launcher(kept: list[int], dumpable: bool = False) -> None:
     fds.close_all_but(kept)
     process.reset_signals()
     os.umask(0)
+    sys.path_hooks.clear()  # nothing is looked for in files any more: soon they are the container's
+    sys.path_importer_cache.clear()

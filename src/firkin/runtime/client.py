@@ -61,6 +61,7 @@ class Shepherds:
         self._log = os.path.join(layout.exec_root, "shepherd.log")
         self._on_exit = on_exit
         self._outputs: dict[str, _Output] = {}
+        self._drained_while_asking: set[int] | None = None  # keys; None while we do not ask
         self._keeper = Link(layout.keeper_socket, self._announced, self._lost)
         self._launcher = Link(layout.launcher_socket, self._announced, self._lost)
         self._links = (self._keeper, self._launcher)
@@ -133,7 +134,11 @@ class Shepherds:
     def _announced(self, kind: str, container_id: str, *fields: int) -> None:
         if kind == "exited":
             self._on_exit(container_id, *fields)
-        elif (output := self._outputs.get(container_id)) and [output.key] == [*fields]:
+            return
+        (key,) = fields
+        if self._drained_while_asking is not None:
+            self._drained_while_asking.add(key)
+        if (output := self._outputs.get(container_id)) and output.key == key:
             self._end(container_id)
 
     def _end(self, container_id: str) -> None:
@@ -155,13 +160,13 @@ class Shepherds:
         """Until both are found; if neither lives, start them."""
         deadline = time.monotonic() + PATIENCE
         while not (self._usable() and await self._catch_up() and self._usable()):
+            if time.monotonic() > deadline:
+                raise Unavailable("ask keeper and launcher: they do not answer")
             if not pair_exists(self._layout.exec_root) and not await self._start():
                 raise Unavailable(f"start keeper and launcher: see {self._log}")
             for link in self._links:
                 link.connect()
             await asyncio.sleep(0 if self._usable() else PAUSE)
-            if time.monotonic() > deadline:
-                raise Unavailable("ask keeper and launcher: they do not answer")
 
     def _usable(self) -> bool:
         return all(link.usable for link in self._links)
@@ -175,15 +180,19 @@ class Shepherds:
 
     async def _catch_up(self) -> bool:
         """Learn what happened while we were not connected; False if a connection was lost over it."""
+        drained = self._drained_while_asking = set()
         try:
-            _, _, keys = await self._keeper.request("list")
+            _, _, keys = await self._keeper.request("list", patient=False)  # nobody but us would connect it again
         except Unavailable:
             return False
+        finally:
+            self._drained_while_asking = None
         for container_id, output in list(self._outputs.items()):
             if not output.starting and keys.get(container_id) != output.key:
                 self._end(container_id)
         for container_id, key in keys.items():
-            self._outputs.setdefault(container_id, _Output(key, starting=False))
+            if key not in drained:  # that was told after the answer, but may be heard before we go on from it
+                self._outputs.setdefault(container_id, _Output(key, starting=False))
         for container_id in os.listdir(self._layout.exited):
             self._read_exit(container_id)
         return True

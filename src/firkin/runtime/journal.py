@@ -38,10 +38,11 @@ class Journal:
     """The in-flight pipe and the notes. `slot` numbers a stream as long as it is open."""
 
     def __init__(self, fds: list[int] | None = None) -> None:
-        """Make a new one, or take over the three descriptors of another process's (`fds`)."""
-        self.fds = fds or [*os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK), os.memfd_create("journal", os.MFD_CLOEXEC)]
-        self._source, self.target, self._notes = self.fds
-        self._scratch = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # empty between any two calls of a method
+        """Make a new one, or take over the descriptors of another process's (`fds`)."""
+        self.fds = fds or [*_pipe(), os.memfd_create("journal", os.MFD_CLOEXEC), *_pipe()]
+        # The private pipe, empty between any two calls of a method, goes with the other: of one that a successor made it may
+        # hold less (an ordinary user who has many pipes gets small ones, see pipe(7)), and a batch must be read in one piece.
+        self._source, self.target, self._notes, *self._scratch = self.fds
 
     def begin(self, slot: int, bank: int, held: int, log_size: int, when: int, last: bool) -> None:
         os.pwrite(self._notes, _BATCH.pack(slot, bank, held, log_size, when, last), 0)
@@ -73,6 +74,14 @@ class Journal:
             data += os.read(self._scratch[0], BATCH)
         return data
 
+    def take_over(self) -> None:
+        """Empty the private pipe of what its last user was killed over: that is in flight still."""
+        try:
+            while os.read(self._scratch[0], BATCH):
+                pass
+        except BlockingIOError:
+            pass
+
     def hold(self, slot: int, bank: int, line: bytes) -> None:
         """Make `line`, put into a bank that was not in use, the slot's unfinished line."""
         if line:
@@ -87,3 +96,7 @@ class Journal:
 
     def line(self, slot: int, bank: int, length: int) -> bytes:
         return os.pread(self._notes, length, BANKS + (2 * slot + bank) * BANK)
+
+
+def _pipe() -> tuple[int, int]:
+    return os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)

@@ -86,6 +86,7 @@ class Keeper:
 
     def _finish_batch_in_flight(self) -> None:
         """Do again what the process whose place we took was doing when it died."""
+        self._journal.take_over()
         if not self._journal.peek():
             return
         slot, bank, held, log_size, when, last = self._journal.begun()

@@ -7,9 +7,9 @@ Source: seccomp(2), memfd_create(2), mmap(2).
 
 from __future__ import annotations
 
-import ctypes
 import os
 
+from firkin.linux import libc
 from firkin.linux.syscalls import call
 
 ANNOUNCED = "last-words"  # the first word of the message
@@ -17,7 +17,7 @@ _ON_ITS_WAY = -1
 _SIZE = 4096
 _PROT_READ, _PROT_WRITE, _MAP_SHARED = 1, 2, 1
 
-_word: ctypes.c_int | None = None  # a child's only
+_word: libc.c_int | None = None  # a child's only
 
 
 def prepare() -> int:
@@ -26,7 +26,7 @@ def prepare() -> int:
     fd = os.memfd_create(ANNOUNCED, os.MFD_CLOEXEC)
     os.truncate(fd, _SIZE)
     address = call("mmap", None, _SIZE, _PROT_READ | _PROT_WRITE, _MAP_SHARED, fd, 0)
-    _word = ctypes.c_int.from_address(address)
+    _word = libc.c_int.from_address(address)
     _word.value = _ON_ITS_WAY
     return fd
 
@@ -45,7 +45,7 @@ class Ear:
 
     def hear(self) -> tuple[int, int, str] | None:
         """(-1, errno, detail) of a failure, or None, once the child's socket has ended."""
-        number = ctypes.c_int.from_buffer_copy(os.pread(self._fd, _SIZE, 0)).value
+        number = libc.c_int.from_buffer_copy(os.pread(self._fd, _SIZE, 0)).value
         os.close(self._fd)
         if number == _ON_ITS_WAY:
             return -1, 0, f"{self._about}: the process has ended before, perhaps by its own system call filter"

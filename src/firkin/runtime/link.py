@@ -48,12 +48,16 @@ class Link:
         asyncio.get_running_loop().add_reader(sock, self._readable)
         return True
 
-    async def request(self, kind: str, *arguments: object, fds: list[int] | None = None) -> tuple[Any, ...]:
+    async def request(
+        self, kind: str, *arguments: object, fds: list[int] | None = None, patient: bool = True
+    ) -> tuple[Any, ...]:
         """Send (kind, number, *arguments) and await the answer: (kind, descriptors, *fields). Raises `Unavailable` if
-        the process ends in between: it may have read the request."""
+        the process ends in between: it may have read the request; also, unless `patient`, if it takes none now."""
         number = next(self._numbers)
         message = (kind, number, *arguments)
         if not self._sent(message, fds or []):
+            if not patient:
+                raise self._unavailable()
             await self._send(message, fds or [])
         answer: asyncio.Future[tuple[Any, ...]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer

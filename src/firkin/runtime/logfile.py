@@ -2,6 +2,7 @@
 
 Only whole lines count: the last one may be in the middle of being written. The keeper may cut back and rewrite a batch,
 but always to the same bytes (see journal), so what has been read stays true; it rotates to a new file, never in place.
+Files that are not written any more may be packed (see log_packing).
 Source: Docker Engine API, `GET /containers/{id}/logs`; moby daemon/logger/loggerutils/logfile.go (`tail` counts entries
 before any other filter).
 """
@@ -17,15 +18,17 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from firkin.linux import inotify
 from firkin.model import LogEntry, LogRequest
 from firkin.runtime.log_lines import wanted
+from firkin.runtime.log_packing import unmoved
+from firkin.runtime.log_text import LogText, Packed, Plain
+from firkin.runtime.logwriter import PACKED
 
-_BLOCK = 1 << 18  # bytes; more than twice the longest entry
 _POLL = 0.25  # seconds after which a follower looks again although no file has changed
 
 
 async def read(path: str, request: LogRequest) -> AsyncIterator[LogEntry]:
     """The entries there are now: what is written meanwhile is not waited for. `path` is the newest file; rotated ones are
     found beside it. No file, no entries."""
-    with _Files(path, request.tail) as files:
+    with await _open_files(path, request) as files:
         async for entry in _aside(files, request):
             yield entry
 
@@ -33,7 +36,7 @@ async def read(path: str, request: LogRequest) -> AsyncIterator[LogEntry]:
 async def follow(path: str, request: LogRequest, finished: Callable[[], bool]) -> AsyncIterator[LogEntry]:
     """The entries there are and those to come, until `finished()` (the container is down, its output complete) or until
     `request.until` has passed."""
-    with _Changes(os.path.dirname(path)) as changes, _Files(path, request.tail) as files:
+    with _Changes(os.path.dirname(path)) as changes, await _open_files(path, request) as files:
         while True:
             last = finished() or bool(request.until and time.time_ns() > request.until)  # asked before reading
             async for entry in _aside(files, request):
@@ -42,6 +45,13 @@ async def follow(path: str, request: LogRequest, finished: Callable[[], bool]) -
                 return
             await changes.wait()
             files.find_newer()
+
+
+async def _open_files(path: str, request: LogRequest) -> _Files:
+    files = _Files(path)
+    if request.tail is not None:
+        await files.skip_to_last(request.tail)
+    return files
 
 
 async def _aside(files: _Files, request: LogRequest) -> AsyncIterator[LogEntry]:
@@ -56,98 +66,74 @@ class _Files:
     """A log's files, oldest first, with how far each has been read. All are opened at once, so a rotation meanwhile
     takes none away."""
 
-    def __init__(self, path: str, tail: int | None) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
-        self._open: list[list[int]] = []  # [descriptor, offset]
+        self._open: list[LogText] = []
         self._newest = 0  # inode
         self.find_newer()
-        if tail is not None:
-            self._skip_to_last(tail)
 
     def __enter__(self) -> _Files:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for fd, _ in self._open:
-            os.close(fd)
+        for file in self._open:
+            file.close()
 
     def batches(self) -> Iterator[list[bytes]]:
         """Every whole line that is there and not read yet; may be called again. A program may write faster than anybody
         reads, so where each file ends is asked first."""
-        ends = [os.fstat(fd).st_size for fd, _ in self._open]
+        ends = [file.size() for file in self._open]
         for end in ends:
-            yield from self._lines_of(self._open[0], end)
+            yield from self._open[0].lines(end)
             if len(self._open) > 1:
-                os.close(self._open.pop(0)[0])
+                self._open.pop(0).close()
 
     def find_newer(self) -> None:
         """Open what a rotation has put in the newest file's place, and what was there in between."""
-        found: dict[int, int] = {}  # inode -> descriptor, newest first
-        for fd in _open_all(self._path):
-            inode = os.fstat(fd).st_ino
-            if inode == self._newest:
-                os.close(fd)
-                break
-            if inode in found:  # moved on since we opened it
-                os.close(fd)
-            else:
-                found[inode] = fd
+        found: list[LogText] = []  # newest first
+        with unmoved(self._path):
+            for file in _open_all(self._path):
+                if file.inode == self._newest:
+                    file.close()
+                    break
+                found.append(file)
         if found:
-            self._newest = next(iter(found))
-            self._open += [[fd, 0] for fd in reversed(found.values())]
+            self._newest = found[0].inode
+            self._open += reversed(found)
 
-    def _skip_to_last(self, count: int) -> None:
+    async def skip_to_last(self, count: int) -> None:
+        """Leave all lines but the last `count` unread. Of a packed file all is looked at for that, which takes its time."""
         for place in range(len(self._open) - 1, -1, -1):
-            offset, count = _last_lines(self._open[place][0], count)
-            self._open[place][1] = offset
+            file = self._open[place]
+            packed = isinstance(file, Packed)
+            count = await asyncio.to_thread(file.skip_to_last, count) if packed else file.skip_to_last(count)
             if count == 0:
-                for fd, _ in self._open[:place]:
-                    os.close(fd)
+                for file in self._open[:place]:
+                    file.close()
                 del self._open[:place]
                 return
 
-    @staticmethod
-    def _lines_of(file: list[int], end: int) -> Iterator[list[bytes]]:
-        while file[1] < end:
-            data = os.pread(file[0], min(_BLOCK, end - file[1]), file[1])
-            whole = data.rfind(b"\n") + 1
-            if whole == 0:
-                return
-            file[1] += whole
-            yield data[:whole].splitlines()
 
-
-def _open_all(path: str) -> Iterator[int]:
-    """Descriptors of a log's files, newest first. One that is missing may be a rotation under way, two are the end."""
+def _open_all(path: str) -> Iterator[LogText]:
+    """A log's files, newest first. One that is missing may be a rotation that was cut short, two are the end."""
     missing = 0
     for name in itertools.chain([path], (f"{path}.{number}" for number in itertools.count(1))):
         try:
-            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+            file = _open(name)
         except FileNotFoundError:
             missing += 1
             if missing > 1:
                 return
         else:
             missing = 0
-            yield fd
+            yield file
 
 
-def _last_lines(fd: int, count: int) -> tuple[int, int]:
-    """Where the last `count` whole lines of a file begin, and how many of them it lacks."""
-    end = os.fstat(fd).st_size
-    wanted = count + 1  # newlines: the last line's own, and of each one before the first
-    while end > 0:
-        start = max(0, end - _BLOCK)
-        data = os.pread(fd, end - start, start)
-        there = data.count(b"\n")
-        if there >= wanted:
-            place = len(data)
-            for _ in range(wanted):
-                place = data.rfind(b"\n", 0, place)
-            return start + place + 1, 0
-        wanted -= there
-        end = start
-    return 0, max(wanted - 1, 0)
+def _open(name: str) -> LogText:
+    try:
+        return Plain(os.open(name, os.O_RDONLY | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return Packed(os.open(name + PACKED, os.O_RDONLY | os.O_CLOEXEC))
 
 
 class _Changes:
@@ -175,5 +161,5 @@ class _Changes:
         self._changed.clear()
 
     def _readable(self) -> None:
-        os.read(self._fd, _BLOCK)
+        os.read(self._fd, 1 << 16)
         self._changed.set()

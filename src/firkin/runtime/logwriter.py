@@ -1,7 +1,8 @@
 """A container's log file as its one writer sees it: append a batch, take it back, rotate.
 
-`PATH` is written; `PATH.1` is the one before it, and so on up to `max_file` files. The size is noted before each batch
-(see journal), so rotation happens between batches only: a file may exceed `max_size` by one batch, and batches are
+`PATH` is written; `PATH.1` is the one before it, and so on up to `max_file` files. The daemon may replace one that is not
+written any more by `PATH.1.gz` (see `log_packing`). The size is noted before each batch (see journal), so rotation happens
+between batches only: a file may exceed `max_size` by one batch, or by more while somebody has it locked, and batches are
 kept small where files are. Each step of a rotation is a rename that can be repeated after a crash.
 A log that cannot be written (disk full, directory removed) loses entries but never stops the container.
 """
@@ -10,9 +11,13 @@ from __future__ import annotations
 
 import os
 
+from firkin.linux.syscalls import call
 from firkin.runtime.journal import BATCH
 
+PACKED = ".gz"
+
 _SMALLEST_BATCH = 512
+_LOCK_EX, _LOCK_NB = 2, 4
 
 
 class LogWriter:
@@ -43,25 +48,45 @@ class LogWriter:
 
     def make_room(self) -> None:
         """Rotate if the file is full. Always to a new file: to readers, one that shrinks is being cut back."""
-        if not self._max_size or self.size < self._max_size or self._fd < 0:
+        if not self._max_size or self.size < self._max_size or self._fd < 0 or not self._lock():
             return
         try:
-            for number in range(self._max_file - 1, 0, -1):
-                self._shift(number)
+            for number in range(self._vacancy(), 0, -1):
+                self._move_to(number)
             if self._max_file < 2:
                 os.unlink(self._path)
         except OSError:
             pass
-        os.close(self._fd)
+        os.close(self._fd)  # and with it goes the lock
         self._open()
 
-    def _shift(self, number: int) -> None:
-        """Make the next younger file the one of this number; it is missing if there are not as many yet."""
-        younger = f"{self._path}.{number - 1}" if number > 1 else self._path
+    def _lock(self) -> bool:
+        """Nobody waits here: who cannot have it now tries again with the next batch."""
         try:
+            call("flock", self._fd, _LOCK_EX | _LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _vacancy(self) -> int:
+        """The number to move files up to: the first that no file has; if there is none, the oldest file makes room. Who does
+        a rotation again that was cut short finds the vacancy where the other was, and nothing else has to go."""
+        for number in range(1, self._max_file):
+            if not any(os.path.exists(f"{self._path}.{number}{suffix}") for suffix in ("", PACKED)):
+                return number
+        if self._max_file > 1:
+            for suffix in ("", PACKED):
+                _unlink(f"{self._path}.{self._max_file - 1}{suffix}")
+        return self._max_file - 1
+
+    def _move_to(self, number: int) -> None:
+        """Make the next younger file the one of this number. Where it is there both ways, only what was first counts."""
+        younger = f"{self._path}.{number - 1}" if number > 1 else self._path
+        if os.path.exists(younger):
+            _unlink(younger + PACKED)
             os.rename(younger, f"{self._path}.{number}")
-        except FileNotFoundError:
-            pass
+        elif number > 1:
+            os.rename(younger + PACKED, f"{self._path}.{number}{PACKED}")
 
     def append(self, entries: bytes) -> None:
         """Write all of `entries`, or nothing if there is no room for them."""
@@ -86,3 +111,10 @@ class LogWriter:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def validate(hooks: Hooks) -> None:
-    for name, word in hooks._fields.items():
+    for name, word in hooks.fields().items():
         for index, hook in enumerate(getattr(hooks, name)):
             _hook(f"hooks.{word}[{index}]", hook)
 

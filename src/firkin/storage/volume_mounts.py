@@ -1,4 +1,4 @@
-"""Which volumes with driver options are mounted, and for how many running containers.
+"""Which volumes with driver options are mounted, and for how many running containers and copies.
 
 Invariant: mounted by the first user, unmounted by the last, in the daemon's own mount namespace so that all users share
 one instance (two containers on one tmpfs volume see each other's files).
@@ -23,6 +23,9 @@ class VolumeMounts:
         self._users: Counter[str] = Counter()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
+    def in_use(self, name: str) -> bool:
+        return self._users[name] > 0
+
     def adopt(self, name: str) -> None:
         """One more user of what is mounted already."""
         self._users[name] += 1
@@ -42,8 +45,18 @@ class VolumeMounts:
             self._users[name] -= 1
             if self._users[name] <= 0:
                 del self._users[name]
-                if _is_mounted(target):
-                    await asyncio.to_thread(mount.umount, target, mount.MNT_DETACH)
+                await _unmount(target)
+
+    async def sweep(self, name: str, target: str) -> None:
+        """Unmount what nobody uses."""
+        async with self._locks[name]:
+            if not self._users[name]:
+                await _unmount(target)
+
+
+async def _unmount(target: str) -> None:
+    if _is_mounted(target):
+        await asyncio.to_thread(mount.umount, target, mount.MNT_DETACH)
 
 
 def _is_mounted(path: str) -> bool:

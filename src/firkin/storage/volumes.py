@@ -1,7 +1,8 @@
 """Volumes: directories that outlive containers, `volumes/NAME/_data`, with a record beside each.
 
 Invariant: a volume is what its record says; one with driver options is mounted from its first user's start to its last
-user's end, and never otherwise. Copying the image's files into an empty volume happens before the first process sees it.
+user's end, and never otherwise (a copy from or to a container that is down is such a user, too). Copying the image's files
+into an empty volume happens before the first process sees it.
 Source: Docker Engine API, Volume; moby `volume/service/store.go`, `volume/local/`.
 """
 
@@ -10,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from firkin.errors import Conflict, FirkinError, Invalid, NotFound, reason
 from firkin.ids import is_name, new_id
@@ -93,7 +95,7 @@ class Volumes:
         return usage(self.inspect(name).mountpoint)
 
     async def remove(self, name: str, force: bool = False) -> None:
-        """Raises `NotFound` (not with `force`), or `Conflict` while a container refers to it."""
+        """Raises `NotFound` (not with `force`), or `Conflict` while a container refers to it, or a copy is under way."""
         volume = self._volumes.get(name)
         if volume is None and force:
             return
@@ -101,6 +103,8 @@ class Volumes:
         users = sorted(self.users(name))
         if users:
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
+        if self._mounts.in_use(name):  # what is mounted on it is not ours to delete
+            raise Conflict(f"remove {name}: volume is in use")
         del self._volumes[name]
         self._trash.discard(os.path.join(self._root, name))
 
@@ -117,19 +121,39 @@ class Volumes:
     async def make_ready(self, mounts: Sequence[MountPoint], layers: Sequence[str], *, first: bool = True) -> None:
         """Before a container starts: mount its volumes that are more than a directory, and on its `first` start fill the
         empty ones with what the image, directories top first, has there. Undone by `let_go`."""
-        for mount in mounts:
-            volume = self._volumes.get(mount.name)
-            if mount.type != "volume" or volume is None:
-                continue
-            if volume.options:
-                await self._mounts.acquire(volume.name, volume.mountpoint, volume.options)
-            if first and not (mount.request and mount.request.no_copy):
-                await copy_up(layers, mount.destination, volume.mountpoint, self._staging)
+        async with AsyncExitStack() as undo:
+            for mount in mounts:
+                volume = self._volumes.get(mount.name)
+                if mount.type != "volume" or volume is None:
+                    continue
+                if volume.options:
+                    await self._acquire(volume, undo)
+                if first and not (mount.request and mount.request.no_copy):
+                    await copy_up(layers, mount.destination, volume.mountpoint, self._staging)
+            undo.pop_all()
+
+    @asynccontextmanager
+    async def mounted(self, mounts: Sequence[MountPoint]) -> AsyncIterator[None]:
+        """While this lasts, the volumes of a container that is down are what they are when it runs."""
+        async with AsyncExitStack() as undo:
+            for volume in self._with_options(mounts):
+                await self._acquire(volume, undo)
+            yield
+
+    async def _acquire(self, volume: Volume, undo: AsyncExitStack) -> None:
+        await self._mounts.acquire(volume.name, volume.mountpoint, volume.options)
+        undo.push_async_callback(self._mounts.release, volume.name, volume.mountpoint)
 
     def adopt(self, mounts: Sequence[MountPoint]) -> None:
         """A container that already runs uses these: what `make_ready` noted before the daemon was restarted."""
         for volume in self._with_options(mounts):
             self._mounts.adopt(volume.name)
+
+    async def sweep(self) -> None:
+        """Once all that run are adopted: no other volume stays mounted, whoever was killed while he used it."""
+        for volume in self._volumes.values():
+            if volume.options:
+                await self._mounts.sweep(volume.name, volume.mountpoint)
 
     async def let_go(self, mounts: Sequence[MountPoint]) -> None:
         """After a container ended: unmount what nobody uses any more."""

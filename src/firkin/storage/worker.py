@@ -16,11 +16,12 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from firkin import errors
-from firkin.errors import FirkinError, Internal
+from firkin.errors import FirkinError, Internal, Invalid
 
 _START = "import sys; sys.path[:0] = sys.argv[1:]; from firkin.storage.worker_main import main; main()"
 _KINDS = {cls.kind: cls for cls in FirkinError.__subclasses__()}
 PIPE = 1 << 20  # bytes read from a worker at once
+_LONGEST_ANSWER = 64 << 20  # bytes; what is known of a layer has names in it, which are an archive's
 
 
 class Worker:
@@ -56,9 +57,8 @@ class Worker:
         return self._process.stdout
 
     async def result(self) -> dict[str, Any]:
-        """Its answer; raises the error it reports."""
-        assert self._process.stderr
-        said = await self._process.stderr.read()
+        """Its answer; raises the error it reports, and `Invalid` if the answer has no end."""
+        said = await self._words()
         await self._process.wait()
         try:
             answer: dict[str, Any] = marshal.loads(said)
@@ -68,6 +68,15 @@ class Worker:
         if "kind" in answer:
             raise _KINDS.get(answer["kind"], errors.Internal)(answer["message"])
         return answer
+
+    async def _words(self) -> bytes:
+        assert self._process.stderr
+        said = bytearray()
+        while piece := await self._process.stderr.read(PIPE):
+            said += piece
+            if len(said) > _LONGEST_ANSWER:
+                raise Invalid(f"storage worker: more than {_LONGEST_ANSWER} bytes would have to be known of these files")
+        return bytes(said)
 
     async def __aexit__(self, *error: object) -> None:
         self.stdin.close()

@@ -1,12 +1,14 @@
 """The worker process: read one request, do it, answer.
 
-Invariant: all imports happen before the request is read, so that none happens inside a container's files.
+Invariants: all imports happen before the request is read, so that none happens inside a container's files; and whatever these
+are, this process has so much memory and no more.
 """
 
 from __future__ import annotations
 
 import marshal
 import os
+import resource
 import struct
 import sys
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from typing import Any
 
 from isal import isal_zlib
 
-from firkin.errors import FirkinError, Internal, reason
+from firkin.errors import FirkinError, Internal, Invalid, reason
 from firkin.linux import fs
 from firkin.storage import confine, worker_archive
 from firkin.storage.copy_tree import copy_tree
@@ -26,6 +28,7 @@ from firkin.storage.unpack_layer import LayerUnpacker
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _FAST, _GZIP = 1, 31  # compression level; gzip's header and trailer
+_MEMORY = 512 << 20  # bytes; the largest window that xz or zstd may ask for is a quarter of it
 _DEEP = 10_000  # more than a path has components
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -34,7 +37,8 @@ def main() -> None:
     """Serve the request on standard input; called by the command line in `worker`."""
     os.umask(0)
     sys.setrecursionlimit(_DEEP)
-    operation = "start"
+    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
+    operation, exhausted = "start", False
     try:
         operation, request = _request()
         answer = _OPERATIONS[operation](request)
@@ -42,8 +46,12 @@ def main() -> None:
         answer = {"kind": error.kind, "message": error.message}
     except OSError as error:
         answer = {"kind": Internal.kind, "message": f"{operation}: {error.filename or 'files'}: {reason(error)}"}
+    except MemoryError:  # there is some again only when the files' own values are gone, after this block
+        exhausted = True
     except Exception as error:  # told as text: a traceback would be read from files of the container's
         answer = {"kind": Internal.kind, "message": f"{operation}: {error!r}"}
+    if exhausted:
+        answer = {"kind": Invalid.kind, "message": f"{operation}: it takes more than the {_MEMORY} bytes of memory allowed"}
     write_all(_STDERR, marshal.dumps(answer))
     os._exit(0)  # threads may still wait for input that nobody needs any more
 

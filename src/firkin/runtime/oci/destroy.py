@@ -15,6 +15,7 @@ from firkin.runtime.oci import hooks, late, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from firkin.oci.runtime_config import Config
     from firkin.runtime.oci.failure import Log
     from firkin.runtime.oci.record import Directory, Record
 
@@ -43,12 +44,13 @@ def await_exit(pidfd: int) -> None:
         raise Internal("container init still running")
 
 
-def remove(directory: Directory, one: Record, log: Log) -> None:
-    """All that is left of a stopped container. A poststop hook that fails is a warning."""
+def remove(directory: Directory, one: Record, log: Log, config: Config | None = None) -> None:
+    """All that is left of a stopped container. A poststop hook that fails is a warning. `config`: the container's, where it
+    has been read already."""
     _leave_group(one)
     wanted = None
     try:
-        config = directory.config()
+        config = config or directory.config()
         wanted = config.hooks
         made = plan_outside.cache_groups_made(config.linux.intel_rdt, one.id)
         _leave_cache_groups([*made, *filter(None, [one.cache_class])])

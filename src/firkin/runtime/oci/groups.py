@@ -80,7 +80,11 @@ class Place:
 
     def give_back(self) -> None:
         if not self.existed:
-            self.cgroups.remove(self.path)
+            self.remove()
+
+    def remove(self) -> None:
+        """Whoever made it: nobody is in it any more."""
+        self.cgroups.remove(self.path)
 
 
 def place(config: Config, name: str, systemd: bool) -> Place:

@@ -74,6 +74,9 @@ class Scope(groups.Place):
         self.hold.release()
 
     def give_back(self) -> None:
+        self.remove()
+
+    def remove(self) -> None:
         self._manager.stop(self.unit)
         self.cgroups.remove(self.path)
 

@@ -6,8 +6,6 @@ interpreter's own `.pyc` files, and if nobody could have written it who could no
 without it, and where it cannot be written (decision 13).
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import sys
@@ -19,12 +17,45 @@ if TYPE_CHECKING:
 
 _NOWHERE = (0, 0)
 _OTHERS_WRITE = 0o022
+_NO_DOCSTRINGS = 2
+# What few containers need is executed when it is used, and so is all of the standard library's. None of it is for the child:
+# what that executes would see the container.
+MAY_WAIT = {
+    "firkin.linux.cgroup_bpf",
+    "firkin.linux.cgroup_freezer",
+    "firkin.linux.netdevice",
+    "firkin.linux.overlay_idmapped",
+    "firkin.linux.resctrl",
+    "firkin.linux.sdbus",
+    "firkin.linux.sdbus_wire",
+    "firkin.linux.systemd",
+    "firkin.linux.timens",
+    "firkin.oci.number_list",
+    "firkin.runtime.describe",
+    "firkin.runtime.elsewhere",
+    "firkin.runtime.id_maps",
+    "firkin.runtime.oci.hold",
+    "firkin.runtime.oci.notify",
+    "firkin.runtime.oci.scopes",
+    "firkin.runtime.oci.terminal",
+    "firkin.runtime.oci.unit_annotations",
+    "firkin.runtime.oci.unit_devices",
+    "firkin.runtime.oci.unit_properties",
+    "firkin.runtime.seccomp_cache",
+    "firkin.runtime.seccomp_compile",
+    "firkin.runtime.seccomp_library",
+    "firkin.runtime.seccomp_newer",
+    "firkin.runtime.stepping_stone",
+    "firkin.runtime.validate_filter",
+    "firkin.runtime.validate_hooks",
+}
 _HERE = __file__.removesuffix("together.py")
 _CACHE = _HERE + "__pycache__"
 
 
 class Together:
-    """`modules`: (name, source, size, time, whether it is a package, code) of each, after those that it imports itself."""
+    """`modules`: (name, source, size, time, whether it is a package, code) of each, after those that it imports itself. The
+    code of one that may wait is marshalled by itself."""
 
     def __init__(self) -> None:
         self._path = f"{_CACHE}/together.{_command()}.{sys.implementation.cache_tag}.bin"
@@ -34,35 +65,33 @@ class Together:
     def load(self) -> None:
         """All of it, and see to it that what is missing is noted."""
         gc.disable()  # there is no time for garbage to gather
-        sys.meta_path.insert(0, self)
+        sys.meta_path.insert(-1, self)  # before what looks for files
         try:
-            modules = list(loads(_trusted(self._path)))
-            if any(_stamp(source) != (size, time) for _, source, size, time, _, _ in modules):
+            own, modules = loads(_trusted(self._path))
+            if own != _stamp(__file__) or any(_stamp(source) != (size, time) for _, source, size, time, _, _ in modules):
                 return
         except (OSError, ValueError, EOFError, TypeError):
             return
         self.modules = modules
-        for name, source, _, _, package, code in modules:
-            sys.modules[name] = module = type(sys)(name)
-            above, _, last = name.rpartition(".")
-            module.__file__, module.__package__ = source, name if package else above
-            if package:
-                module.__path__ = [source.removesuffix("/__init__.py")]
-            if above:
-                setattr(sys.modules[above], last, module)
-            exec(code, module.__dict__)
+        for name, source, _, _, package, _ in sorted(modules):  # packages before what they hold
+            _announce(name, source, package)
+        for name, *_, code in modules:
+            if isinstance(code, bytes):
+                _execute_when_used(sys.modules[name], code)
+            else:
+                exec(code, sys.modules[name].__dict__)
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         """As anybody else finds it (PEP 451), with a note of when it was complete."""
-        spec = sys.meta_path[-1].find_spec(name, path, target) if name.startswith("firkin") else None
-        if spec and spec.loader:
+        spec: Any = sys.meta_path[-1].find_spec(name, path, target)
+        if spec and spec.has_location and spec.origin.endswith(".py"):
             execute = spec.loader.exec_module
 
-            def note(module: Any) -> None:
+            def note(module: "Any") -> None:
                 execute(module)
                 self.read.append(name)
 
-            spec.loader.exec_module = note  # type: ignore[method-assign]
+            spec.loader.exec_module = note
         return spec
 
     def keep(self) -> None:
@@ -70,15 +99,40 @@ class Together:
         for name in self.read:
             spec: Any = sys.modules[name].__spec__
             package = spec.submodule_search_locations is not None
-            self.modules.append((name, spec.origin, *_stamp(spec.origin), package, spec.loader.get_code(name)))
+            source = spec.loader.get_data(spec.origin)
+            code: Any = compile(source, spec.origin, "exec", dont_inherit=True, optimize=_NO_DOCSTRINGS)
+            code = dumps(code) if name in MAY_WAIT or not name.startswith("firkin") else code
+            self.modules.append((name, spec.origin, *_stamp(spec.origin), package, code))
         temporary = f"{self._path}.{os.getpid()}"
         try:
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             with open(fd, "wb") as file:
-                file.write(dumps(self.modules))
+                file.write(dumps((_stamp(__file__), self.modules)))
             os.rename(temporary, self._path)
         except OSError:  # a source tree that is not ours to write to
             pass
+
+
+def _announce(name: str, source: str, package: bool) -> None:
+    """An empty module, where `import` finds it."""
+    sys.modules[name] = module = type(sys)(name)
+    above, _, last = name.rpartition(".")
+    module.__file__, module.__package__ = source, name if package else above
+    if package:
+        module.__path__ = [source.removesuffix("/__init__.py")]
+    if above:
+        setattr(sys.modules[above], last, module)
+
+
+def _execute_when_used(module: "Any", code: bytes) -> None:
+    """That is when somebody asks it for something that it does not have yet (PEP 562)."""
+
+    def execute(attribute: str) -> "Any":
+        del module.__getattr__
+        exec(loads(code), module.__dict__)
+        return getattr(module, attribute)
+
+    module.__getattr__ = execute
 
 
 def _command() -> str:

@@ -38,11 +38,13 @@ def main(context: Context) -> int:
 
 def _remove_remains(context: Context, directory: Directory) -> None:
     """What a command that was killed has left without a record. Its child has ended with it, so a group that was made for it
-    is empty; one with somebody in it is somebody else's."""
+    is empty; one with somebody in it is somebody else's. systemd does not notice that a scope is empty whose process ended
+    just when it was put there. podman says that it is one when it creates a container, and not again."""
     try:
-        place = groups.place(directory.config(), context.id, context.systemd)
+        config = directory.config()
+        place = groups.place(config, context.id, context.systemd or config.linux.cgroups_path.count(":") == 2)
         if not place.cgroups.processes(place.path):
-            place.cgroups.remove(place.path)
+            place.remove()
     except (FirkinError, OSError):  # there is no configuration, or nothing that it says is to be found
         pass
     if os.path.isdir(directory.path):

@@ -54,4 +54,4 @@ def _attend(foreground: Foreground, container: Container, streams: Streams) -> i
 
 def _clean_up(context: Context, container: Container) -> None:
     destroy.end(container.record)
-    destroy.remove(container.directory, container.record, context.log)
+    destroy.remove(container.directory, container.record, context.log, container.config)
