@@ -89,7 +89,6 @@ SYSTEMD = Kind(
     append="apparmor=1 security=apparmor systemd.unit=lane.target systemd.show_status=no",
     packages="systemd dbus libpam-systemd dbus-user-session runc podman conmon uidmap criu",
     runs=((*_inside("systemd"), *_there("tests/ocirt/test_systemd_cgroup.py")),),
-    apart=("tests/ocirt/test_systemd_cgroup.py::test_podman_without_root",),  # not seen to pass there yet
     reference=True,
 )
 
