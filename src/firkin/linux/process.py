@@ -31,6 +31,7 @@ _CLONE_ARGS = struct.Struct("=11Q")  # flags pidfd child_tid parent_tid exit_sig
 
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 4, 36, 38
 _KEYCTL_JOIN_SESSION_KEYRING = 1
+_PF_EXITING = 0x4
 _RLIMIT = struct.Struct("=QQ")
 RLIM_INFINITY = 2**64 - 1
 
@@ -159,8 +160,22 @@ def in_user_namespace() -> bool:
 
 def start_time(pid: int) -> int:
     """When the process started, in clock ticks since boot: with the pid, a name that is never used twice (proc(5))."""
+    return int(_stat(pid)[19])
+
+
+def is_ending(pid: int) -> bool:
+    """Whether it has ended or is about to: a process that is killed loses its descriptors one by one, so that some of them may
+    still seem to be in use (PF_EXITING among the flags of proc_pid_stat(5))."""
+    try:
+        return bool(int(_stat(pid)[6]) & _PF_EXITING)
+    except OSError:
+        return True
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of proc_pid_stat(5) from the third on: what is before may contain spaces."""
     fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return int(os.read(fd, 4096).rpartition(b")")[2].split()[19])
+        return os.read(fd, 4096).rpartition(b")")[2].split()
     finally:
         os.close(fd)

@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 
+from firkin.linux.process import is_ending
 from firkin.rootless.porter import socket_path
 
 _CREDENTIALS = struct.Struct("3i")
@@ -22,11 +23,11 @@ def shepherd(exec_root: str) -> int:
 
 
 def _listener(path: str) -> int:
-    """The process that listens there, if it still lives."""
+    """The process that listens there; one that is just ending may still be connected to, but does not count."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
         try:
             sock.connect(path)
         except OSError:
             return 0
         pid: int = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[0]
-    return pid if os.path.exists(f"/proc/{pid}") else 0
+    return 0 if is_ending(pid) else pid
