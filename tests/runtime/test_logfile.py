@@ -11,7 +11,8 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -186,26 +187,33 @@ def test_nobody_holds_up_the_writer(packed: Written) -> None:
     assert packed.read() == list(range(81))
 
 
-async def test_a_follower_reads_nothing_twice_however_it_is_packed(tmp_path: Path) -> None:
-    log = Written(tmp_path, max_size=300, max_file=40)
-    log.write(0)
+@asynccontextmanager
+async def following(path: str, seconds: float) -> AsyncIterator[list[int]]:
+    """What a follower has seen, all of it at the end, which it comes to within so many seconds."""
     finished = False
-    seen = []
+    seen: list[int] = []
 
     async def watch() -> None:
-        async for entry in follow(log.path, LogRequest(), lambda: finished):
+        async for entry in follow(path, LogRequest(), lambda: finished):
             seen.append(int(entry.data))
 
     watching = asyncio.create_task(watch())
-    await asyncio.sleep(0.1)
-    for number in range(1, 120):
-        log.write(number)
-        if number % 10 == 0:
-            await asyncio.to_thread(pack_rotated, log.path)
-        if number % 25 == 0:  # several rotations, packed already, between two looks
-            await asyncio.sleep(0.05)
+    yield seen
     finished = True
-    await asyncio.wait_for(watching, 10)
+    await asyncio.wait_for(watching, seconds)
+
+
+async def test_a_follower_reads_nothing_twice_however_it_is_packed(tmp_path: Path) -> None:
+    log = Written(tmp_path, max_size=300, max_file=40)
+    log.write(0)
+    async with following(log.path, 10) as seen:
+        await asyncio.sleep(0.1)
+        for number in range(1, 120):
+            log.write(number)
+            if number % 10 == 0:
+                await asyncio.to_thread(pack_rotated, log.path)
+            if number % 25 == 0:  # several rotations, packed already, between two looks
+                await asyncio.sleep(0.05)
     assert seen == list(range(120))
     log.writer.close()
 
@@ -280,18 +288,9 @@ async def test_follow_waits_out_a_batch_being_rewritten(written: Written) -> Non
     written.write(0, 1)
     size = written.writer.size
     written.write(2, 3)
-    finished = False
-    seen = []
-
-    async def watch() -> None:
-        async for entry in follow(written.path, LogRequest(), lambda: finished):
-            seen.append(int(entry.data))
-
-    watching = asyncio.create_task(watch())
-    await asyncio.sleep(0.05)
-    written.writer.cut_back(size)
-    await asyncio.sleep(0.05)
-    written.write(2, 3, 4)
-    finished = True
-    await asyncio.wait_for(watching, 5)
+    async with following(written.path, 5) as seen:
+        await asyncio.sleep(0.05)
+        written.writer.cut_back(size)
+        await asyncio.sleep(0.05)
+        written.write(2, 3, 4)
     assert seen == [0, 1, 2, 3, 4]

@@ -22,7 +22,7 @@ _CONTROL_SPACE = socket.CMSG_SPACE(MOST_AT_ONCE * 4)
 
 
 def send_fds(sock: _socket.socket, data: bytes, fds: list[int], flags: int = 0) -> None:
-    """One message of a SOCK_SEQPACKET socket, with duplicates of `fds` attached."""
+    """One message of a Unix socket, with duplicates of `fds` attached."""
     control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"={len(fds)}i", *fds))] if fds else []
     sock.sendmsg([data], control, flags | socket.MSG_NOSIGNAL)
 

@@ -160,20 +160,20 @@ def in_user_namespace() -> bool:
 
 def start_time(pid: int) -> int:
     """When the process started, in clock ticks since boot: with the pid, a name that is never used twice (proc(5))."""
-    return int(_stat(pid)[19])
+    return int(stat_fields(pid)[19])
 
 
 def is_ending(pid: int) -> bool:
     """Whether it has ended or is about to: a process that is killed loses its descriptors one by one, so that some of them may
     still seem to be in use (PF_EXITING among the flags of proc_pid_stat(5))."""
     try:
-        return bool(int(_stat(pid)[6]) & _PF_EXITING)
+        return bool(int(stat_fields(pid)[6]) & _PF_EXITING)
     except OSError:
         return True
 
 
-def _stat(pid: int) -> list[bytes]:
-    """The fields of proc_pid_stat(5) from the third on: what is before may contain spaces."""
+def stat_fields(pid: int) -> list[bytes]:
+    """The fields of proc_pid_stat(5) from the third on: what is before may contain spaces. Raises OSError."""
     fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(fd, 4096).rpartition(b")")[2].split()

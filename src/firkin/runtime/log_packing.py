@@ -16,6 +16,7 @@ import os
 import struct
 import time
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from isal import isal_zlib
 
@@ -74,7 +75,7 @@ def _pack_one(path: str, name: str) -> bool:
     """False if it cannot take its place now."""
     unfinished = f"{path}{PACKED}.tmp"
     with open(name, "rb", buffering=0) as source, open(unfinished, "wb", opener=_private) as target:
-        _pack(source.fileno(), target.fileno())
+        _pack(source.fileno(), target)
         inode = os.fstat(source.fileno()).st_ino
         with unmoved(path, alone=True) as still:
             names = (f"{path}.{number}" for number in _rotated(path)) if still else ()
@@ -87,21 +88,16 @@ def _pack_one(path: str, name: str) -> bool:
     return still
 
 
-def _pack(source: int, target: int) -> None:
+def _pack(source: int, target: BinaryIO) -> None:
     """What is written to the disk before the original goes has to be there after a crash, too."""
     packer, checksum, size = isal_zlib.compressobj(wbits=-isal_zlib.MAX_WBITS), 0, 0
-    os.write(target, _HEADER.pack(_MAGIC, 0, 0, _UNIX, 12, _FIELD, 8, os.fstat(source).st_ino))
+    target.write(_HEADER.pack(_MAGIC, 0, 0, _UNIX, 12, _FIELD, 8, os.fstat(source).st_ino))
     while data := os.read(source, _STEP):
         checksum, size = isal_zlib.crc32(data, checksum), size + len(data)
-        _write(target, packer.compress(data))
-    _write(target, packer.flush() + struct.pack("<II", checksum, size & 0xFFFFFFFF))
-    os.fsync(target)
-
-
-def _write(target: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(target, view) :]
+        target.write(packer.compress(data))
+    target.write(packer.flush() + struct.pack("<II", checksum, size & 0xFFFFFFFF))
+    target.flush()
+    os.fsync(target.fileno())
 
 
 def _private(name: str, flags: int) -> int:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import select
-import struct
 
 from firkin.linux import sockets as socket
+from firkin.linux.fds import send_fds
 from firkin.oci.runtime_config import Mount
 from firkin.runtime.oci.failure import told
 from firkin.runtime.oci.record import NOTIFY, NOTIFY_SOCKET
@@ -89,9 +89,8 @@ class Notices:
     def _await_systemd(self) -> None:
         """It closes what it is sent when it comes to it."""
         reading, writing = os.pipe2(os.O_CLOEXEC)
-        control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("=i", writing))]
         try:
-            self._host.sendmsg([b"BARRIER=1"], control)
+            send_fds(self._host, b"BARRIER=1", [writing])
         except OSError:  # it has gone away, which has been told
             return
         finally:

@@ -132,7 +132,7 @@ class Directory:
 def alive(record: Record) -> bool:
     """Whether its first process runs: a zombie does not, nor another process of the same number."""
     try:
-        fields = read(f"/proc/{record.pid}/stat").rpartition(b")")[2].split()
+        fields = process.stat_fields(record.pid)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ESRCH):
             raise

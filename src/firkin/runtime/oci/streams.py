@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import _socket
 import os
-import struct
 
 from firkin.errors import Invalid
+from firkin.linux.fds import send_fds
 from firkin.oci.runtime_config import ConsoleSize
 
 TYPE_CHECKING = False
@@ -72,7 +72,7 @@ class Streams:
         connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         try:
             connection.connect(self.console_socket)
-            _send(connection, b"/dev/ptmx", master)
+            send_fds(connection, b"/dev/ptmx", [master])
         except OSError as error:
             reason = os.strerror(error.errno or 0).lower()
             raise Invalid(f"send the terminal to console socket {self.console_socket}: {reason}") from None
@@ -84,7 +84,7 @@ class Streams:
         """To who listens at the pidfd socket, if that was asked for. `kind`, which runc sends with it: "standard" for a
         container's first process, "setns" for others."""
         if self._pidfd_socket:
-            _send(self._pidfd_socket, kind, pidfd)
+            send_fds(self._pidfd_socket, kind, [pidfd])
             self._pidfd_socket.close()
 
     def _preserve(self, fd: int) -> None:
@@ -122,10 +122,6 @@ def _connected(path: str) -> _socket.socket | None:
     except OSError as error:
         raise Invalid(f"connect to pidfd socket {path}: {os.strerror(error.errno or 0).lower()}") from None
     return connection
-
-
-def _send(connection: _socket.socket, word: bytes, fd: int) -> None:
-    connection.sendmsg([word], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("=i", fd))])
 
 
 def _listen_fds() -> int:

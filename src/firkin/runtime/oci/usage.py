@@ -5,6 +5,8 @@ Source: runc types/events.go; kernel cgroup-v1/*.rst, cgroup-v2.rst.
 
 from __future__ import annotations
 
+from firkin.linux import pressure
+from firkin.oci import number_list
 from firkin.runtime.oci import usage_io
 
 TYPE_CHECKING = False
@@ -80,29 +82,14 @@ def _sets(cgroups: Cgroups, path: str) -> dict[str, object]:
         name: cgroups.read(path, "cpuset", f"cpuset.{name}").strip() if first else ""
         for name in ("cpus", "mems", *_FLAGS_OF_SETS)
     }
-    lists = {name: _members(text[name]) for name in ("cpus", "mems") if text[name]}
+    lists = {name: number_list.parse(text[name], f"cpuset.{name}") for name in ("cpus", "mems") if text[name]}
     return lists | {name: int(text[name] or 0) for name in _FLAGS_OF_SETS}
-
-
-def _members(text: str) -> list[int]:
-    """Of "0-2,7"."""
-    found: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
-    return found
 
 
 def _pressure(cgroups: Cgroups, path: str, controller: str) -> dict[str, object]:
     """How long processes had to wait, where the kernel counts that (PSI); version 2 only."""
     text = cgroups.read(path, controller, f"{controller}.pressure") if cgroups.version(controller) == 2 else ""
-    rows = {words[0]: dict(word.split("=", 1) for word in words[1:]) for words in map(str.split, text.splitlines())}
-    averages = ("avg10", "avg60", "avg300")
-    found = {
-        kind: {**{name: float(row[name]) for name in averages}, "total": int(row["total"])}
-        for kind, row in rows.items()
-        if row["total"] != "0" or any(float(row[name]) for name in averages)
-    }
+    found = {kind: row for kind, row in pressure.parse(text).items() if any(row.values())}
     return {"psi": found} if text else {}
 
 
