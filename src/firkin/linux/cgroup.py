@@ -158,8 +158,10 @@ class Cgroups(Hierarchies):
             if rules:
                 cgroup_bpf.attach_device_program(self._v2 + path, rules)
             return
-        if not self.version("devices"):
+        if not self.version("devices") or not rules:
             return
+        if not path.strip("/"):  # the kernel allows it while there is no other group, and then it is the host that is limited
+            raise OSError(errno.EINVAL, "the root of a hierarchy cannot be limited", self.file(path, "devices", "devices.deny"))
         for allow, kind, major, minor, access in rules:
             numbers = ":".join("*" if n < 0 else str(n) for n in (major, minor))
             write(self.file(path, "devices", "devices.allow" if allow else "devices.deny"), f"{kind} {numbers} {access}")
